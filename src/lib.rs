@@ -1,0 +1,30 @@
+//! Thalweg: a streaming SQL database in one binary.
+//!
+//! The modules are listed floor by floor, from words to doors. A room uses the rooms above it and never
+//! one below; `tests/it/tidy.rs` keeps it so. `docs/ARCHITECTURE.md` tells the way of the data.
+
+// words
+pub mod diagnostics;
+pub mod types;
+// language
+pub mod expressions;
+pub mod formats;
+pub mod functions;
+pub mod sql;
+// plans
+pub mod catalog;
+pub mod planner;
+// compute
+pub mod operators;
+// edges
+pub mod settings;
+pub mod telemetry;
+pub mod topics;
+// running
+pub mod runtime;
+// answers
+pub mod engine;
+// doors
+pub mod server;
+pub mod shell;
+pub mod testing;

@@ -1,0 +1,222 @@
+//! The operator graph: what a query runs, and the only plan that is ever stored.
+//!
+//! ```text
+//!   stage 0: source orders ─ filter ─ project ─▶ exchange by key ─▶ stage 1: aggregate ─ project ─▶ sink
+//! ```
+//!
+//! Written as JSON into the command log. Expressions are stored as SQL text over the names of their edge, never as
+//! a library's plan: a DataFusion upgrade may change how they are computed, not what is stored.
+//!
+//! Invariants:
+//! - stages are in topological order: an input names an earlier stage;
+//! - stage and operator names are unique and stable: state is found by them;
+//! - the output schema of an operator is the input schema of the next.
+
+use serde::{Deserialize, Serialize};
+
+use crate::expressions::EdgeSchema;
+use crate::formats::Side;
+use crate::sql::ast::Expr;
+use crate::types::{Name, WindowInfo};
+
+/// Version of the written form; a newer one is refused by name.
+pub const GRAPH_VERSION: u32 = 1;
+
+/// What a query runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OperatorGraph {
+    /// [`GRAPH_VERSION`] of the writer.
+    pub version: u32,
+    /// Stages in topological order.
+    pub stages: Vec<Stage>,
+    /// Number of slots that keys hash to, fixed when the query is created.
+    pub slots: u16,
+}
+
+/// A chain of operators between exchanges.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stage {
+    /// Stable name.
+    pub name: String,
+    /// Where rows come from.
+    pub inputs: Vec<Input>,
+    /// What happens to them, in order.
+    pub operators: Vec<OperatorNode>,
+    /// Where rows go.
+    pub output: Output,
+}
+
+/// Where a stage's rows come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Input {
+    /// A topic.
+    Source(SourceInput),
+    /// The exchange that an earlier stage writes to.
+    Exchange {
+        /// Index into [`OperatorGraph::stages`].
+        stage: usize,
+    },
+}
+
+/// What a change batch on an edge may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Encoding {
+    /// Inserts only.
+    Append,
+    /// New rows, or deletes with the key alone, perhaps of an unknown key.
+    Upsert,
+    /// Deletes and updates carry the whole old row.
+    Changelog,
+}
+
+/// A topic read as a stream or table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceInput {
+    /// Name of the stream or table, for people.
+    pub source: Name,
+    /// Topic.
+    pub topic: String,
+    /// How keys are read.
+    pub key: Side,
+    /// How values are read.
+    pub value: Side,
+    /// The window suffix of keys.
+    pub window: Option<WindowInfo>,
+    /// Where event time comes from; `None` is the record's timestamp.
+    pub timestamp: Option<TimestampColumn>,
+    /// True for a table: a null value deletes, a null key is dropped, reading starts at the earliest offset.
+    pub is_table: bool,
+    /// The columns the stage wants, in the order of its edge.
+    pub columns: Vec<SourceColumn>,
+    /// The edge behind the source: names and types of `columns`.
+    pub schema: EdgeSchema,
+}
+
+/// Where a source column's values come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SourceColumn {
+    /// Index into the key side's columns.
+    Key(usize),
+    /// Index into the value side's columns.
+    Value(usize),
+    /// All headers.
+    Headers,
+    /// Value of the last header of this name.
+    Header(String),
+    /// Event time.
+    RowTime,
+    /// Partition.
+    RowPartition,
+    /// Offset.
+    RowOffset,
+    /// Window start.
+    WindowStart,
+    /// Window end.
+    WindowEnd,
+}
+
+/// A column that holds event time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimestampColumn {
+    /// The column of the source (sink: of the result).
+    pub column: Name,
+    /// Java date-time pattern, for STRING columns.
+    pub format: Option<String>,
+}
+
+/// An operator of a stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OperatorNode {
+    /// Stable name.
+    pub name: String,
+    /// What it does.
+    pub kind: OperatorKind,
+    /// Its output edge.
+    pub schema: EdgeSchema,
+    /// What its output edge may hold.
+    pub encoding: Encoding,
+}
+
+/// What an operator does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum OperatorKind {
+    /// Keeps rows for which the condition holds; null rows go.
+    Filter {
+        /// Condition over the input edge.
+        #[serde(with = "expr_text")]
+        predicate: Expr,
+    },
+    /// Computes columns.
+    Project {
+        /// One expression over the input edge for each column of the output edge.
+        columns: Vec<ProjectColumn>,
+    },
+    /// Calls table functions and zips their results by position to the longest.
+    FlatMap {
+        /// Table function calls over the input edge; their results are appended to the input's columns.
+        calls: Vec<ProjectColumn>,
+    },
+}
+
+/// An expression that makes a column.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProjectColumn {
+    /// The column of the output edge.
+    pub name: Name,
+    /// Expression over the input edge.
+    #[serde(with = "expr_text")]
+    pub expr: Expr,
+}
+
+/// Where a stage's rows go.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Output {
+    /// A topic.
+    Sink(SinkOutput),
+    /// Rows are dealt to the next stage's tasks by the slot of their key.
+    Exchange {
+        /// Columns of the last edge that make the key.
+        key: Vec<usize>,
+    },
+    /// The client of a push query, which takes all columns of the last edge.
+    Rows,
+}
+
+/// A topic written as a stream or table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SinkOutput {
+    /// Name of the stream or table, for people.
+    pub sink: Name,
+    /// Topic.
+    pub topic: String,
+    /// How keys are written.
+    pub key: Side,
+    /// Columns of the last edge that make the key, in the order of the key side.
+    pub key_columns: Vec<usize>,
+    /// How values are written.
+    pub value: Side,
+    /// Columns of the last edge that make the value, in the order of the value side.
+    pub value_columns: Vec<usize>,
+    /// The window suffix of keys; the last edge then has columns WINDOWSTART and WINDOWEND.
+    pub window: Option<WindowInfo>,
+    /// Where the record's timestamp comes from (column of the last edge); `None` is the row's event time.
+    pub timestamp: Option<TimestampColumn>,
+    /// True for a table.
+    pub is_table: bool,
+}
+
+/// Expressions as SQL text.
+mod expr_text {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::sql::ast::Expr;
+
+    pub(super) fn serialize<S: Serializer>(expr: &Expr, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(expr)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Expr, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        crate::sql::parse_expression(&text).map_err(serde::de::Error::custom)
+    }
+}

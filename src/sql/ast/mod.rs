@@ -1,0 +1,14 @@
+//! The syntax tree: statements, queries, expressions, type names. Every node that can be wrong has a span.
+
+mod expression;
+mod query;
+mod statement;
+mod type_name;
+
+pub use expression::{BinaryOp, ColumnRef, Expr, ExprKind, Literal, UnaryOp};
+pub use query::{Emit, Join, JoinKind, Query, Relation, SelectItem, WindowClause, WindowKind, Within};
+pub use statement::{
+    Assertion, ColumnDefinition, ColumnDefinitionRole, CreateSource, CreateSourceAs, Ident, InsertValues, Property,
+    QuerySelector, SourceKind, Statement, StatementKind, TopicName,
+};
+pub use type_name::{TypeName, TypeNameKind};
