@@ -6,9 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use datafusion::arrow::array::RecordBatch;
-
 use crate::diagnostics::Diagnostic;
+pub use crate::runtime::RowEvent;
 use crate::types::{Name, SqlType};
 
 /// A request of a client: statements and what they are to be read with.
@@ -33,24 +32,6 @@ pub struct ResultColumn {
     pub ty: SqlType,
     /// True for a key column of a pull query.
     pub is_key: bool,
-}
-
-/// What a running query tells its client.
-#[derive(Debug, Clone)]
-pub enum RowEvent {
-    /// Rows, with the columns of [`RowStream::columns`].
-    Rows {
-        /// The rows.
-        rows: RecordBatch,
-        /// For a table: which of them are deletes (then only key columns are filled); `None`: none.
-        tombstones: Option<Vec<bool>>,
-    },
-    /// The LIMIT was reached: the last event.
-    LimitReached,
-    /// The query is complete: the last event.
-    Completed,
-    /// The query failed: the last event.
-    Failed(Diagnostic),
 }
 
 /// A query's answer.

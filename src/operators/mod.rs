@@ -1,1 +1,26 @@
-//! .
+//! What one operator does with one batch and its state: plain synchronous code, a file each.
+//!
+//! Invariants:
+//! - no clock, no I/O, no threads: what depends on wall time reads the evaluation context in [`Output`];
+//! - an operator owns its state and tells it only through [`Capture`];
+//! - every operator takes all four operations and null rows; what an edge may hold is checked by [`checked`];
+//! - a record never fails a batch: what fails on data goes into [`Output::errors`].
+//!
+//! Reading order: [`operator`], [`filter`], [`project`], [`flat_map`], [`checked`], [`compile`].
+
+mod checked;
+mod compile;
+mod filter;
+mod flat_map;
+mod operator;
+mod project;
+
+pub use checked::Checked;
+pub use compile::compile;
+pub use filter::Filter;
+pub use flat_map::FlatMap;
+pub use operator::{Capture, Operator, Output, Port, RowError, Slot, StateRow, Step, StreamTime};
+pub use project::Project;
+
+#[cfg(test)]
+mod batch_text;

@@ -125,6 +125,21 @@ impl ChangeBatch {
         Ok(self.pick(rows, &kept))
     }
 
+    /// The same changes with every update told as a delete, then an insert.
+    #[must_use]
+    pub fn without_updates(mut self) -> Self {
+        if let Ops::Each(ops) = &mut self.ops {
+            for op in ops {
+                *op = match op {
+                    Op::UpdateBefore => Op::Delete,
+                    Op::UpdateAfter => Op::Insert,
+                    Op::Insert | Op::Delete => *op,
+                };
+            }
+        }
+        self
+    }
+
     fn pick(&self, rows: RecordBatch, kept: &[usize]) -> Self {
         let meta = RowMeta {
             event_time: kept.iter().map(|&row| self.meta.event_time[row]).collect(),

@@ -1,0 +1,165 @@
+//! Checks every batch that an operator emits against what its edge promises. Wrapped around operators in debug builds.
+
+use std::ops::Range;
+
+use datafusion::arrow::datatypes::SchemaRef;
+
+use crate::planner::graph::{Encoding, OperatorNode};
+use crate::types::{ChangeBatch, Op, Ops};
+
+use super::{Capture, Operator, Output, Port, Slot, StateRow, Step, StreamTime};
+
+/// An operator and the promises of its output edge: shape of the batches, schema, encoding, stream time that never
+/// moves back.
+///
+/// # Panics
+/// Every call panics if the operator broke a promise; the message names the operator and the promise.
+#[derive(Debug)]
+pub struct Checked {
+    // fixed
+    name: String,
+    schema: SchemaRef,
+    encoding: Encoding,
+    // changing
+    inner: Box<dyn Operator>,
+    stream_time: StreamTime,
+}
+
+impl Checked {
+    /// Wraps the operator that runs `node`.
+    pub fn new(node: &OperatorNode, inner: Box<dyn Operator>) -> Self {
+        Self {
+            name: node.name.clone(),
+            schema: node.schema.arrow(),
+            encoding: node.encoding,
+            inner,
+            stream_time: StreamTime::default(),
+        }
+    }
+
+    fn check(&self, out: &Output) {
+        for batch in &out.batches {
+            if let Err(reason) = self.broken_promise(batch) {
+                panic!("operator {}: {reason}", self.name);
+            }
+        }
+    }
+
+    fn broken_promise(&self, batch: &ChangeBatch) -> Result<(), String> {
+        if batch.is_empty() {
+            return Err("emitted an empty batch".to_owned());
+        }
+        batch.check()?;
+        let schema = batch.rows.schema();
+        if schema.fields() != self.schema.fields() {
+            return Err(format!("the edge has columns {:?}, the batch {:?}", self.schema.fields(), schema.fields()));
+        }
+        if let Ops::Each(ops) = &batch.ops
+            && let Some(op) = ops.iter().find(|op| !may_hold(self.encoding, **op))
+        {
+            return Err(format!("{op:?} on an edge of encoding {:?}", self.encoding));
+        }
+        Ok(())
+    }
+}
+
+fn may_hold(encoding: Encoding, op: Op) -> bool {
+    match encoding {
+        Encoding::Append => op == Op::Insert,
+        Encoding::Upsert => matches!(op, Op::Insert | Op::Delete),
+        Encoding::Changelog => true,
+    }
+}
+
+impl Operator for Checked {
+    fn on_changes(&mut self, port: Port, input: ChangeBatch, out: &mut Output) -> Step {
+        let step = self.inner.on_changes(port, input, out);
+        self.check(out);
+        step
+    }
+
+    fn resume(&mut self, out: &mut Output) -> Step {
+        let step = self.inner.resume(out);
+        self.check(out);
+        step
+    }
+
+    fn on_stream_time(&mut self, now: StreamTime, out: &mut Output) -> Step {
+        assert!(now >= self.stream_time, "operator {}: stream time went back to {now}", self.name);
+        self.stream_time = now;
+        let step = self.inner.on_stream_time(now, out);
+        self.check(out);
+        step
+    }
+
+    fn on_barrier(&mut self, capture: &mut Capture) {
+        self.inner.on_barrier(capture);
+    }
+
+    fn restore(&mut self, slots: Range<Slot>, rows: Vec<StateRow>) {
+        self.inner.restore(slots, rows);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Checked, may_hold};
+    use crate::expressions::{EdgeColumn, EdgeSchema};
+    use crate::operators::batch_text::batch;
+    use crate::operators::{Operator, Output, Port, Step};
+    use crate::planner::graph::{Encoding, OperatorKind, OperatorNode};
+    use crate::types::{ChangeBatch, Op, SqlType};
+
+    /// Emits what it is given.
+    #[derive(Debug)]
+    struct Echo;
+
+    impl Operator for Echo {
+        fn on_changes(&mut self, _: Port, input: ChangeBatch, out: &mut Output) -> Step {
+            out.batches.push(input);
+            Step::Done
+        }
+    }
+
+    /// Sends changes over an edge; the answer is the broken promise.
+    fn check(encoding: Encoding, input: &str) -> Result<(), String> {
+        let schema = EdgeSchema::new(vec![
+            EdgeColumn { name: "K".into(), ty: SqlType::String },
+            EdgeColumn { name: "V".into(), ty: SqlType::BigInt },
+        ]);
+        let node =
+            OperatorNode { name: "echo".to_owned(), kind: OperatorKind::Project { columns: vec![] }, schema, encoding };
+        Checked::new(&node, Box::new(Echo)).broken_promise(&batch(input))
+    }
+
+    #[test]
+    fn an_edge_holds_only_the_operations_of_its_encoding() {
+        assert_eq!(check(Encoding::Append, "+ a 1 @1"), Ok(()));
+        assert!(check(Encoding::Append, "- a 1 @1").is_err());
+        assert_eq!(check(Encoding::Upsert, "+ a 1 @1; - a 1 @2"), Ok(()));
+        assert!(check(Encoding::Upsert, "-u a 1 @1; +u a 2 @1").is_err());
+        assert_eq!(check(Encoding::Changelog, "-u a 1 @1; +u a 2 @1"), Ok(()));
+        assert!(may_hold(Encoding::Changelog, Op::Delete));
+    }
+
+    #[test]
+    fn half_an_update_is_refused() {
+        assert!(check(Encoding::Changelog, "-u a 1 @1").is_err());
+        assert!(check(Encoding::Changelog, "+ a 1 @1; +u a 2 @1").is_err());
+    }
+
+    #[test]
+    #[should_panic(expected = "stream time went back")]
+    fn stream_time_never_moves_back() {
+        let node = OperatorNode {
+            name: "echo".to_owned(),
+            kind: OperatorKind::Project { columns: vec![] },
+            schema: EdgeSchema::default(),
+            encoding: Encoding::Append,
+        };
+        let mut checked = Checked::new(&node, Box::new(Echo));
+        let mut out = Output::default();
+        checked.on_stream_time(crate::types::EventTime(5), &mut out);
+        checked.on_stream_time(crate::types::EventTime(4), &mut out);
+    }
+}

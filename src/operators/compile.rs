@@ -1,0 +1,40 @@
+//! Operator nodes of a graph to operators that run.
+
+use crate::diagnostics::Diagnostic;
+use crate::expressions::{EdgeSchema, Predicate, Projection};
+use crate::functions::FunctionRegistry;
+use crate::planner::graph::{OperatorKind, OperatorNode, ProjectColumn};
+
+use super::{Filter, FlatMap, Operator, Project};
+
+/// The operator that runs `node` over batches of the edge `input`.
+///
+/// # Errors
+/// An expression of the node does not compile over the edge: the graph was written by another version.
+pub fn compile(
+    node: &OperatorNode,
+    input: &EdgeSchema,
+    functions: &FunctionRegistry,
+) -> Result<Box<dyn Operator>, Diagnostic> {
+    Ok(match &node.kind {
+        OperatorKind::Filter { predicate } => {
+            Box::new(Filter::new(Predicate::compile("WHERE", predicate, input, functions)?))
+        }
+        OperatorKind::Project { columns } => {
+            Box::new(Project::new(compile_columns(columns, input, functions)?, &node.schema))
+        }
+        OperatorKind::FlatMap { calls } => {
+            Box::new(FlatMap::new(compile_columns(calls, input, functions)?, &node.schema))
+        }
+    })
+}
+
+fn compile_columns(
+    columns: &[ProjectColumn],
+    input: &EdgeSchema,
+    functions: &FunctionRegistry,
+) -> Result<Projection, Diagnostic> {
+    let expressions: Vec<_> =
+        columns.iter().map(|column| (column.name.as_str().to_owned(), column.expr.clone())).collect();
+    Projection::compile(&expressions, input, functions)
+}
