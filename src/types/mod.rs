@@ -17,6 +17,6 @@ mod sql_type;
 pub use change::{ChangeBatch, Op, Ops, RowMeta};
 pub use name::Name;
 pub use position::{Epoch, EventTime, Offset, Partition};
-pub use record::{Header, Record, RecordBlock, RecordBlockBuilder, RecordView};
+pub use record::{Header, Record, RecordBlock, RecordBlockBuilder, RecordBlockIndexer, RecordView};
 pub use schema::{Column, ColumnRole, PSEUDO_COLUMNS, Schema, WindowInfo, WindowType};
 pub use sql_type::{SqlType, StructField};

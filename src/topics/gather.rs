@@ -1,0 +1,71 @@
+//! Gathers stored batches into the one block a read answers with.
+//!
+//! A large batch is passed on as it is stored, by reference. Small ones (single inserted rows, short epochs) are
+//! copied together, because every batch costs its reader a fixed amount however few records it holds.
+
+use super::Fetch;
+use crate::types::{Offset, RecordBlock, RecordBlockBuilder};
+
+/// From this many bytes on a block is worth a turn of its reader, and copying dearer than another turn.
+const ENOUGH_BYTES: usize = 32 << 10;
+/// As many records are enough, however small.
+const ENOUGH_RECORDS: usize = 8 << 10;
+
+/// Collects batches of one partition, in offset order.
+#[derive(Debug)]
+pub(super) struct Gather {
+    from: Offset,
+    max_bytes: usize,
+    pieces: Vec<RecordBlock>,
+    bytes: usize,
+    records: usize,
+    next: Offset,
+}
+
+impl Gather {
+    /// For a read from `from` on, of about `max_bytes`.
+    pub(super) fn new(from: Offset, max_bytes: usize) -> Self {
+        Self { from, max_bytes, pieces: vec![], bytes: 0, records: 0, next: from }
+    }
+
+    /// True if the next batch, of about `bytes` bytes, should be pushed too.
+    pub(super) fn wants(&self, bytes: usize) -> bool {
+        self.records == 0
+            || (self.next >= self.from
+                && self.bytes < ENOUGH_BYTES
+                && self.records < ENOUGH_RECORDS
+                && bytes < ENOUGH_BYTES
+                && self.bytes + bytes <= self.max_bytes)
+    }
+
+    /// Takes a batch that covers the offsets up to `next`.
+    pub(super) fn push(&mut self, block: &RecordBlock, next: Offset) {
+        let block = block.skip(block.row_at(self.from));
+        let rows = block.rows_within(self.max_bytes.saturating_sub(self.bytes));
+        let whole = rows == block.len();
+        let block = if whole { block } else { block.slice(0..rows) };
+        self.next = if whole { next.max(self.from) } else { block.get(rows - 1).offset.next() };
+        if !block.is_empty() {
+            self.bytes += block.data_bytes();
+            self.records += block.len();
+            self.pieces.push(block);
+        }
+        if !whole {
+            self.max_bytes = 0;
+        }
+    }
+
+    /// The answer; `end` is the end of the partition.
+    pub(super) fn finish(mut self, end: Offset) -> Fetch {
+        let records = if self.pieces.len() > 1 {
+            let mut builder = RecordBlockBuilder::with_capacity(self.records, self.bytes);
+            for record in self.pieces.iter().flat_map(RecordBlock::iter) {
+                builder.push(record);
+            }
+            builder.finish()
+        } else {
+            self.pieces.pop().unwrap_or_default()
+        };
+        Fetch { records, next: self.next, end }
+    }
+}

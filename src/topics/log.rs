@@ -1,0 +1,170 @@
+//! The log as the engine knows it: reads behind the last committed record, atomic commits, their four answers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{OffsetRange, TopicConfig, TopicId, TopicInfo};
+use crate::types::{Offset, Partition, RecordBlock};
+
+/// What a read gives.
+#[derive(Debug, Clone)]
+pub struct Fetch {
+    /// Committed records from the asked offset on, in order; may be empty.
+    pub records: RecordBlock,
+    /// Where to read on: past the last record and past any gap known to follow it.
+    pub next: Offset,
+    /// One past the last committed record of the partition at the time of the read.
+    pub end: Offset,
+}
+
+/// Records for one partition inside a transaction.
+#[derive(Debug, Clone)]
+pub struct PartitionRecords {
+    /// Topic name.
+    pub topic: String,
+    /// Partition.
+    pub partition: Partition,
+    /// Records in order; their offsets are ignored.
+    pub records: RecordBlock,
+}
+
+/// All that becomes visible at once. Source offsets and state changes are records of internal topics among it.
+#[derive(Debug, Clone, Default)]
+pub struct Transaction {
+    /// Records by partition. A partition may occur several times; its records are appended in this order.
+    pub records: Vec<PartitionRecords>,
+}
+
+/// The answer to a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommitOutcome {
+    /// Durable and visible. The base offset each entry of [`Transaction::records`] got, in its order.
+    Committed(Vec<Offset>),
+    /// Definitely not done; the same transaction may be sent again.
+    Aborted(TopicError),
+    /// Definitely not done, and this committer's id is owned by another.
+    Fenced,
+    /// Perhaps done: only the log knows. Forget the memory and rebuild from the log.
+    Unknown(String),
+}
+
+/// Called once with the answer, on any thread, perhaps before the call that hands it over returns; must not block and
+/// must not call the log.
+pub type OnCommit = Box<dyn FnOnce(CommitOutcome) + Send>;
+
+/// Called when records of a partition become readable, on any thread; must not block and must not call the log.
+pub type OnAppend = Arc<dyn Fn(TopicId, Partition) + Send + Sync>;
+
+/// Makes transactions under one id.
+pub trait Committer: Send + Sync {
+    /// Hands over a transaction and returns at once; `done` is called exactly once. Transactions of one committer
+    /// take effect in the order of the calls.
+    fn commit(&self, transaction: Transaction, done: OnCommit);
+}
+
+/// Why the log refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages tell")]
+pub enum TopicError {
+    #[error("topic {0} does not exist")]
+    UnknownTopic(String),
+    #[error("topic {0} exists already")]
+    TopicExists(String),
+    #[error("topic {topic} has {partitions} partitions, there is no partition {partition}")]
+    UnknownPartition { topic: String, partition: Partition, partitions: i32 },
+    #[error("topic name {name:?} is not legal: {reason}")]
+    InvalidName { name: String, reason: &'static str },
+    #[error("a topic has 1 to 100000 partitions, not {0}")]
+    InvalidPartitions(i32),
+    #[error("a record of {bytes} bytes passes the limit of {limit} bytes (topics.max.record.bytes)")]
+    RecordTooLarge { bytes: usize, limit: usize },
+    #[error("offset {offset} is before the first retained offset {start}")]
+    OffsetOutOfRange { offset: Offset, start: Offset },
+    #[error(
+        "a transaction of {bytes} bytes finds {queued} bytes waiting to be written (topics.queue.bytes is {limit})"
+    )]
+    Overloaded { bytes: usize, queued: usize, limit: usize },
+    #[error("cannot {action}: {reason}")]
+    Storage { action: &'static str, reason: String },
+}
+
+impl TopicError {
+    /// The answer to an id whose topic is gone.
+    pub(super) fn no_incarnation(id: TopicId) -> Self {
+        Self::UnknownTopic(format!("with id {}", id.0))
+    }
+}
+
+/// Bytes of a record as the limit counts them: key, value and headers.
+///
+/// # Errors
+/// [`TopicError::RecordTooLarge`] for the first record over `limit`.
+pub(super) fn check_record_sizes(records: &RecordBlock, limit: usize) -> Result<(), TopicError> {
+    if records.data_bytes() <= limit && !records.has_headers() {
+        return Ok(());
+    }
+    for record in records.iter() {
+        let len = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+        let headers = record.headers.iter().map(|header| header.key.len() + len(header.value.as_deref()));
+        let bytes = len(record.key) + len(record.value) + headers.sum::<usize>();
+        if bytes > limit {
+            return Err(TopicError::RecordTooLarge { bytes, limit });
+        }
+    }
+    Ok(())
+}
+
+/// A log of topics.
+pub trait TopicLog: Send + Sync {
+    /// Creates a topic.
+    ///
+    /// # Errors
+    /// [`TopicError::TopicExists`], [`TopicError::InvalidName`] (1 to 249 of `[a-zA-Z0-9._-]`, not `.` or `..`),
+    /// [`TopicError::InvalidPartitions`], storage.
+    fn create_topic(&self, name: &str, config: &TopicConfig) -> Result<TopicInfo, TopicError>;
+
+    /// Deletes a topic and its records.
+    ///
+    /// # Errors
+    /// [`TopicError::UnknownTopic`], storage.
+    fn delete_topic(&self, name: &str) -> Result<(), TopicError>;
+
+    /// The topic of this name, if it exists.
+    ///
+    /// # Errors
+    /// Storage.
+    fn topic(&self, name: &str) -> Result<Option<TopicInfo>, TopicError>;
+
+    /// All topics by name.
+    ///
+    /// # Errors
+    /// Storage.
+    fn topics(&self) -> Result<BTreeMap<String, TopicInfo>, TopicError>;
+
+    /// What each partition holds, in partition order.
+    ///
+    /// # Errors
+    /// [`TopicError::UnknownTopic`] (also for an incarnation that is gone), storage.
+    fn offsets(&self, topic: TopicId) -> Result<Vec<OffsetRange>, TopicError>;
+
+    /// Committed records of one partition from `from` on, about `max_bytes` of them (at least one record if there is
+    /// any; fewer than there are if more would mean copying). Never waits for records to come; past the end it
+    /// answers no records.
+    ///
+    /// # Errors
+    /// [`TopicError::OffsetOutOfRange`] if retention removed `from`, [`TopicError::UnknownTopic`], storage.
+    fn read(&self, topic: TopicId, partition: Partition, from: Offset, max_bytes: usize) -> Result<Fetch, TopicError>;
+
+    /// Has `on_append` called after records of any partition became readable, for the life of the log.
+    fn notify(&self, on_append: OnAppend);
+
+    /// Opens a committer under an id and fences whoever held it: when this returns, every transaction of the former
+    /// holder has taken effect or never will.
+    ///
+    /// # Errors
+    /// Storage.
+    fn committer(&self, transactional_id: &str) -> Result<Arc<dyn Committer>, TopicError>;
+
+    /// Appends outside of any owner's transaction (inserts, produce): atomic all the same, never fenced.
+    fn append(&self, transaction: Transaction, done: OnCommit);
+}
