@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::diagnostics::Diagnostic;
 pub use crate::runtime::RowEvent;
-use crate::types::{Name, SqlType};
+use crate::types::{EventTime, Header, Name, Offset, Partition, Record, SqlType};
 
 /// A request of a client: statements and what they are to be read with.
 #[derive(Debug, Clone, Default)]
@@ -79,6 +81,125 @@ pub struct Failure {
 #[serde(transparent)]
 pub struct Entity(pub serde_json::Value);
 
+/// Which records of a topic a reader wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TopicRead {
+    /// From the first retained record on; else only records that come after the call.
+    pub from_earliest: bool,
+    /// End after so many records.
+    pub limit: Option<u64>,
+    /// Wait for more at the end of the topic; else end at the end offsets seen at the start.
+    pub follow: bool,
+}
+
+/// A record as a consumer sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumedRecord {
+    /// Partition.
+    pub partition: Partition,
+    /// Position in it.
+    pub offset: Offset,
+    /// Event time.
+    pub timestamp: EventTime,
+    /// Key bytes.
+    pub key: Option<Bytes>,
+    /// Value bytes.
+    pub value: Option<Bytes>,
+    /// Headers in order.
+    pub headers: Vec<Header>,
+}
+
+/// A record to produce.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProducedRecord {
+    /// Partition; `None` lets the key choose.
+    pub partition: Option<Partition>,
+    /// Key, value, headers; the timestamp counts only if `has_timestamp`.
+    pub record: Record,
+    /// False: the engine stamps the record with its clock.
+    pub has_timestamp: bool,
+}
+
+/// Where a produced record went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProducedAt {
+    /// Partition.
+    pub partition: Partition,
+    /// Position in it.
+    pub offset: Offset,
+    /// Its event time.
+    pub timestamp: EventTime,
+}
+
+/// The answer to [`Inserter::insert`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inserted {
+    /// How many of the rows, from the first on, are in the log.
+    pub rows: usize,
+    /// Why the row after them was refused; the rows behind it were not looked at.
+    pub failure: Option<Diagnostic>,
+}
+
+/// Writes the rows of one client into one stream or table.
+#[derive(Debug)]
+pub struct Inserter {}
+
+impl Inserter {
+    /// Appends rows, each the text of a JSON object of columns (`rest-api.md` 5, insert side), in order; returns
+    /// when the log has them by its policy.
+    pub fn insert(&self, rows: &[Bytes]) -> Inserted {
+        let _ = rows;
+        Inserted { rows: 0, failure: Some(Diagnostic::not_implemented("inserting rows")) }
+    }
+}
+
+/// What `/info` tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// Identifies the log.
+    pub cluster_id: String,
+    /// `service.id`.
+    pub service_id: String,
+}
+
+/// Can the engine do its work?
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineHealth {
+    /// The catalog could be read back.
+    pub metastore: bool,
+    /// The log answers.
+    pub log: bool,
+    /// Commands are being applied.
+    pub commands: bool,
+}
+
+/// What one query has done since this process started it; all counters only grow.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct QueryMetrics {
+    /// Query id.
+    pub query_id: String,
+    /// `RUNNING`, `PAUSED`, `ERROR`.
+    pub state: String,
+    /// True for a push query of a client.
+    pub is_push: bool,
+    /// Records read from source topics.
+    pub records_in: u64,
+    /// Records written or rows sent.
+    pub records_out: u64,
+    /// Change batches that entered the query.
+    pub batches: u64,
+    /// Committed epochs.
+    pub epochs: u64,
+    /// Time from handing an epoch to the log to its answer, summed over all epochs, in seconds.
+    pub commit_seconds: f64,
+    /// Records between the read position and the end of the source topics.
+    pub lag: u64,
+    /// Records that could not be decoded, evaluated or encoded.
+    pub record_errors: u64,
+    /// Times the query stopped on a failure.
+    pub failures: u64,
+}
+
 /// A running database.
 pub struct Engine {}
 
@@ -110,4 +231,74 @@ impl Engine {
         let _ = query_id;
         false
     }
+
+    /// Opens a writer of rows into a stream or table; `target` is a name as in SQL (upper-cased unless quoted).
+    ///
+    /// # Errors
+    /// There is no such source, it cannot be written, or a property is refused.
+    pub fn inserter(
+        self: &Arc<Self>,
+        target: &str,
+        properties: &BTreeMap<String, String>,
+    ) -> Result<Inserter, Box<Failure>> {
+        let _ = (target, properties);
+        Err(Box::new(Failure {
+            diagnostic: Diagnostic::not_implemented("inserting rows"),
+            statement: None,
+            entities: vec![],
+        }))
+    }
+
+    /// Appends records to a topic as they are, all in one transaction; returns when the log has them by its policy.
+    ///
+    /// # Errors
+    /// The topic does not exist, a record is too large, the log refuses; then nothing was appended.
+    pub fn produce(&self, topic: &str, records: Vec<ProducedRecord>) -> Result<Vec<ProducedAt>, Diagnostic> {
+        let _ = (topic, records);
+        Err(Diagnostic::not_implemented("producing records"))
+    }
+
+    /// Reads a topic's committed records, partition by partition, a chunk at a time through a bounded channel; the
+    /// channel's end is the end. Dropping the receiver ends the reading.
+    ///
+    /// # Errors
+    /// The topic does not exist.
+    pub fn read_topic(
+        self: &Arc<Self>,
+        topic: &str,
+        read: TopicRead,
+    ) -> Result<tokio::sync::mpsc::Receiver<Result<Vec<ConsumedRecord>, Diagnostic>>, Diagnostic> {
+        let _ = (topic, read);
+        Err(Diagnostic::not_implemented("reading topics"))
+    }
+
+    /// The outcome of each command by its id (``stream/`PAGES`/create``), as `commandStatus` of the API shows it:
+    /// `{"status":…,"message":…,"queryId":…}`.
+    pub fn command_statuses(&self) -> BTreeMap<String, serde_json::Value> {
+        BTreeMap::new()
+    }
+
+    /// The outcome of one command.
+    pub fn command_status(&self, command_id: &str) -> Option<serde_json::Value> {
+        self.command_statuses().remove(command_id)
+    }
+
+    /// Who this is.
+    pub fn info(&self) -> EngineInfo {
+        EngineInfo { cluster_id: String::new(), service_id: String::new() }
+    }
+
+    /// Looks at the engine's parts; cheap, but may block for a read of the log.
+    pub fn health(&self) -> EngineHealth {
+        EngineHealth { metastore: true, log: true, commands: true }
+    }
+
+    /// Counters of every query that lives, by query id.
+    pub fn query_metrics(&self) -> Vec<QueryMetrics> {
+        Vec::new()
+    }
+
+    /// Ends push queries (their streams get [`RowEvent::Completed`]), commits what is whole, stops workers and
+    /// closes the log. Returns when that is done; later calls do nothing.
+    pub fn shutdown(&self) {}
 }
