@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::diagnostics::Diagnostic;
 pub use crate::runtime::RowEvent;
+pub use crate::telemetry::QueryMetrics;
 use crate::types::{EventTime, Header, Name, Offset, Partition, Record, SqlType};
 
 /// A request of a client: statements and what they are to be read with.
@@ -45,6 +46,8 @@ pub struct RowStream {
     pub columns: Vec<ResultColumn>,
     /// True for a push query, false for a pull query.
     pub is_push: bool,
+    /// True if a table is read, not a stream: a pull query over a table ends without a final message.
+    pub over_table: bool,
     /// The events, bounded: a slow client slows the query, never fills memory. Dropping it ends the query.
     pub events: tokio::sync::mpsc::Receiver<RowEvent>,
 }
@@ -171,33 +174,6 @@ pub struct EngineHealth {
     pub log: bool,
     /// Commands are being applied.
     pub commands: bool,
-}
-
-/// What one query has done since this process started it; all counters only grow.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct QueryMetrics {
-    /// Query id.
-    pub query_id: String,
-    /// `RUNNING`, `PAUSED`, `ERROR`.
-    pub state: String,
-    /// True for a push query of a client.
-    pub is_push: bool,
-    /// Records read from source topics.
-    pub records_in: u64,
-    /// Records written or rows sent.
-    pub records_out: u64,
-    /// Change batches that entered the query.
-    pub batches: u64,
-    /// Committed epochs.
-    pub epochs: u64,
-    /// Time from handing an epoch to the log to its answer, summed over all epochs, in seconds.
-    pub commit_seconds: f64,
-    /// Records between the read position and the end of the source topics.
-    pub lag: u64,
-    /// Records that could not be decoded, evaluated or encoded.
-    pub record_errors: u64,
-    /// Times the query stopped on a failure.
-    pub failures: u64,
 }
 
 /// A running database.

@@ -179,10 +179,10 @@ pub fn resolve(name: &str) -> Result<Property, Diagnostic> {
         return Ok(Property::Statement(found));
     }
     let is_of = |entry: &&str| if entry.ends_with('.') { bare.starts_with(*entry) } else { bare == *entry };
-    if IGNORED.iter().any(|entry| is_of(&entry)) {
+    if IGNORED.iter().any(|entry| is_of(entry)) {
         return Ok(Property::Ignored);
     }
-    if let Some((_, what)) = NOT_BUILT.iter().find(|(entry, _)| is_of(&entry)) {
+    if let Some((_, what)) = NOT_BUILT.iter().find(|(entry, _)| is_of(entry)) {
         return Err(Diagnostic::new(
             Code::NotImplemented,
             format!("property {name} needs {what}, which is not implemented yet"),

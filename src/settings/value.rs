@@ -49,7 +49,7 @@ const SIZE_UNITS: [(&str, u64); 8] = [
 /// In the largest binary unit that divides it.
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fits = SIZE_UNITS[..4].iter().rev().find(|(_, size)| self.0 >= *size && self.0 % size == 0);
+        let fits = SIZE_UNITS[..4].iter().rev().find(|(_, size)| self.0 >= *size && self.0.is_multiple_of(*size));
         match fits {
             Some((unit, size)) => write!(f, "{}{unit}", self.0 / size),
             None => write!(f, "{}B", self.0),

@@ -1,0 +1,146 @@
+//! Metrics in Prometheus' text form: every name, unit and help text.
+
+use std::fmt;
+use std::sync::atomic::AtomicU64;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+/// `content-type` of [`render`]'s text.
+pub const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What one query has done since this process started it; all counters only grow.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct QueryMetrics {
+    /// Query id.
+    pub query_id: String,
+    /// `RUNNING`, `PAUSED`, `ERROR`.
+    pub state: String,
+    /// True for a push query of a client.
+    pub is_push: bool,
+    /// Records read from source topics.
+    pub records_in: u64,
+    /// Records written or rows sent.
+    pub records_out: u64,
+    /// Change batches that entered the query.
+    pub batches: u64,
+    /// Committed epochs.
+    pub epochs: u64,
+    /// Time from handing an epoch to the log to its answer, summed over all epochs, in seconds.
+    pub commit_seconds: f64,
+    /// Records between the read position and the end of the source topics.
+    pub lag: u64,
+    /// Records that could not be decoded, evaluated or encoded.
+    pub record_errors: u64,
+    /// Times the query stopped on a failure.
+    pub failures: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QueryLabel {
+    query_id: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabels {
+    query_id: String,
+    kind: &'static str,
+    state: String,
+}
+
+type Seconds = Counter<f64, AtomicU64>;
+
+/// All metrics now. `started`: when the process began to serve.
+pub fn render(queries: &[QueryMetrics], started: SystemTime) -> String {
+    let mut registry = Registry::default();
+    process(&mut registry, started);
+    per_query(registry.sub_registry_with_prefix("thalweg"), queries);
+    let mut text = String::new();
+    match text::encode(&mut text, &registry) {
+        Ok(()) => text,
+        Err(fmt::Error) => String::from("# EOF\n"),
+    }
+}
+
+fn process(registry: &mut Registry, started: SystemTime) {
+    let resident = Gauge::<i64>::default();
+    resident.set(i64::try_from(resident_bytes().unwrap_or(0)).unwrap_or(i64::MAX));
+    registry.register_with_unit("process_resident_memory", "Memory of the process in RAM", Unit::Bytes, resident);
+    let start = Gauge::<f64, AtomicU64>::default();
+    start.set(started.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64()));
+    registry.register_with_unit("process_start_time", "When the server started, since 1970", Unit::Seconds, start);
+}
+
+fn per_query(registry: &mut Registry, queries: &[QueryMetrics]) {
+    let mut counter = |name: &str, help: &str, value: fn(&QueryMetrics) -> u64| {
+        let family = Family::<QueryLabel, Counter>::default();
+        for query in queries {
+            family.get_or_create(&QueryLabel { query_id: query.query_id.clone() }).inc_by(value(query));
+        }
+        registry.register(name, help, family);
+    };
+    counter("query_records_in", "Records read from source topics", |query| query.records_in);
+    counter("query_records_out", "Records written or rows sent", |query| query.records_out);
+    counter("query_batches", "Change batches that entered the query", |query| query.batches);
+    counter("query_epochs", "Committed epochs", |query| query.epochs);
+    counter("query_record_errors", "Records not decoded, evaluated or encoded", |query| query.record_errors);
+    counter("query_failures", "Times the query stopped on a failure", |query| query.failures);
+
+    let commit = Family::<QueryLabel, Seconds>::default();
+    let lag = Family::<QueryLabel, Gauge>::default();
+    let states = Family::<StateLabels, Gauge>::default();
+    for query in queries {
+        let label = QueryLabel { query_id: query.query_id.clone() };
+        commit.get_or_create(&label).inc_by(query.commit_seconds);
+        lag.get_or_create(&label).set(i64::try_from(query.lag).unwrap_or(i64::MAX));
+        let kind = if query.is_push { "push" } else { "persistent" };
+        let labels = StateLabels { query_id: query.query_id.clone(), kind, state: query.state.clone() };
+        states.get_or_create(&labels).set(1);
+    }
+    let unit = Unit::Seconds;
+    registry.register_with_unit("query_commit", "Waiting for the log to commit epochs", unit, commit);
+    registry.register("query_lag_records", "Records behind the end of the source topics", lag);
+    registry.register("query_state", "1 for the state that a query is in", states);
+}
+
+/// Resident memory of this process, where the system tells it.
+fn resident_bytes() -> Option<u64> {
+    const PAGE: u64 = 4096;
+    let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
+    Some(pages.split_whitespace().nth(1)?.parse::<u64>().ok()? * PAGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::{QueryMetrics, render};
+
+    #[test]
+    fn metrics_have_names_units_and_labels() {
+        let query = QueryMetrics {
+            query_id: "CSAS_A_1".to_owned(),
+            state: "RUNNING".to_owned(),
+            records_in: 3,
+            commit_seconds: 0.5,
+            lag: 7,
+            ..QueryMetrics::default()
+        };
+        let text = render(&[query], UNIX_EPOCH + Duration::from_secs(9));
+        for line in [
+            "process_start_time_seconds 9.0",
+            "# TYPE thalweg_query_records_in counter",
+            "thalweg_query_records_in_total{query_id=\"CSAS_A_1\"} 3",
+            "thalweg_query_commit_seconds_total{query_id=\"CSAS_A_1\"} 0.5",
+            "thalweg_query_lag_records{query_id=\"CSAS_A_1\"} 7",
+            "thalweg_query_state{query_id=\"CSAS_A_1\",kind=\"persistent\",state=\"RUNNING\"} 1",
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+}
