@@ -1,36 +1,36 @@
 //! Text to statements and back, with places. Knows no catalog.
 //!
 //! Invariants:
-//! - no other room names a `sqlparser` type;
+//! - no other room names a token or a rule of the grammar;
 //! - no input makes the parser panic, hang or overflow the stack;
 //! - what a statement prints parses to the same statement.
 //!
-//! Reading order: [`ast`], then the parser.
+//! Reading order: [`ast`], `lexer`, `parser`, [`mod@format`].
 
 pub mod ast;
+pub mod format;
+mod lexer;
+mod parser;
 
 use crate::diagnostics::Diagnostic;
+
+pub use parser::{MAX_HEIGHT, MAX_NESTING, MAX_STATEMENT_BYTES};
 
 /// Parses one expression: what [`ast::Expr`] prints.
 ///
 /// # Errors
 /// The text is not exactly one expression; the diagnostic tells where and what was expected.
 pub fn parse_expression(text: &str) -> Result<ast::Expr, Diagnostic> {
-    let _ = text;
-    Err(Diagnostic::not_implemented("parsing"))
+    parser::parse_expression(text)
 }
 
-/// Parses the statements of a request, each with its text.
+/// Parses the statements of a request. Each must end with a semicolon, also the last.
+///
+/// `text[statement.span.start.byte..statement.span.end.byte]` is a statement's own text, without its semicolon. An
+/// empty text has no statements.
 ///
 /// # Errors
 /// The first mistake, with line, column, the offending token and what was expected.
 pub fn parse_statements(text: &str) -> Result<Vec<ast::Statement>, Diagnostic> {
-    let _ = text;
-    Err(Diagnostic::not_implemented("parsing"))
-}
-
-impl std::fmt::Display for ast::Expr {
-    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        Err(std::fmt::Error)
-    }
+    parser::parse_statements(text)
 }
