@@ -5,6 +5,8 @@
 //! - every source named by a query exists; every query named by a source exists;
 //! - nothing here touches topics: the catalog says what should be, the engine makes it so.
 
+mod check;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -15,6 +17,8 @@ use crate::formats::Side;
 use crate::planner::graph::TimestampColumn;
 use crate::sql::ast::SourceKind;
 use crate::types::{Name, Schema, SqlType, WindowInfo};
+
+pub use check::{altered, check_create, check_drop, check_replace};
 
 /// A persistent query's id: `CSAS_BIG_ORDERS_3`. Upper case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -42,7 +46,7 @@ pub struct Source {
     pub key: Side,
     /// How values are written; its columns are the schema's value columns.
     pub value: Side,
-    /// The setting WRAP_SINGLE_VALUE was given: ksql tells it apart from the default.
+    /// What WRAP_SINGLE_VALUE, or the setting behind it, said: ksql tells it apart from the format's default.
     pub wrap_given: Option<bool>,
     /// The window suffix of keys.
     pub window: Option<WindowInfo>,
@@ -50,9 +54,9 @@ pub struct Source {
     pub timestamp: Option<TimestampColumn>,
     /// CREATE SOURCE …: nobody writes it through us.
     pub read_only: bool,
-    /// The query that writes it since CREATE … AS SELECT.
+    /// The query that writes it since CREATE … AS SELECT. The planner leaves it to the engine, which counts queries.
     pub created_by: Option<QueryId>,
-    /// The statement's text, with defaults filled in.
+    /// The statement's text, with defaults filled in. The planner leaves it to the engine, which has the text.
     pub sql: String,
 }
 

@@ -140,7 +140,7 @@ pub struct OperatorNode {
 /// What an operator does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum OperatorKind {
-    /// Keeps rows for which the condition holds; null rows go.
+    /// Keeps rows for which the condition holds; rows without a value go.
     Filter {
         /// Condition over the input edge.
         #[serde(with = "expr_text")]
@@ -151,7 +151,8 @@ pub enum OperatorKind {
         /// One expression over the input edge for each column of the output edge.
         columns: Vec<ProjectColumn>,
     },
-    /// Calls table functions and zips their results by position to the longest.
+    /// Calls table functions and zips their results by position to the longest. Rows without a value give no rows,
+    /// nor do rows for which every call gives nothing.
     FlatMap {
         /// Table function calls over the input edge; their results are appended to the input's columns.
         calls: Vec<ProjectColumn>,
@@ -166,6 +167,10 @@ pub struct ProjectColumn {
     /// Expression over the input edge.
     #[serde(with = "expr_text")]
     pub expr: Expr,
+    /// True if the column is NULL for rows that have no value (null rows of a stream, deletes of a table), whatever
+    /// the expression would give: `X IS NULL` is not to be true just because there is no value to look at.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub needs_value: bool,
 }
 
 /// Where a stage's rows go.
@@ -178,7 +183,7 @@ pub enum Output {
         /// Columns of the last edge that make the key.
         key: Vec<usize>,
     },
-    /// The client of a push query, which takes all columns of the last edge.
+    /// The client of a push query, which takes all columns of the last edge. Null rows of a stream are not sent.
     Rows,
 }
 

@@ -1,5 +1,45 @@
 //! Statement plus catalog to [`OperatorGraph`]: analysis, lowering, explanation.
+//!
+//! ```text
+//!   Query ── analyze ──▶ Plan ── lower ──▶ OperatorGraph      (stored, run)
+//!                          └──── explain ──▶ text
+//! ```
+//!
+//! Invariants:
+//! - what planning accepts can run; what is not built yet is refused by name, after every refusal that is ksql's own;
+//! - names are resolved once: below [`plan`] a column is a name of its edge;
+//! - nothing here changes anything: the engine makes what a plan says.
+//!
+//! Reading order: [`define_source`], [`plan_create_as`], [`plan`], [`graph`].
 
 pub mod graph;
+pub mod plan;
 
+mod analyze;
+mod context;
+mod define_source;
+mod explain;
+mod function_kinds;
+mod insert_select;
+mod lower;
+mod magic_timestamp;
+mod names;
+mod partition_by;
+mod planned;
+mod properties;
+mod query;
+mod query_name;
+mod rewrite;
+mod scope;
+mod select;
+mod sides;
+mod sink;
+mod timestamp;
+
+pub use context::{Compatibility, PlanContext, PlanSettings, TopicShape};
+pub use define_source::define_source;
+pub use explain::{explain_graph, explain_plan};
 pub use graph::OperatorGraph;
+pub use planned::{OutputColumn, PlannedQuery, SourceDefinition, TopicPlan};
+pub use query::{insert_query_id, plan_create_as, plan_insert_select, plan_push, plan_stream_scan};
+pub use query_name::{QueryVerb, query_id};

@@ -1,0 +1,332 @@
+//! A SELECT becomes a plan up to its projection: sources, WHERE, PARTITION BY, table functions, SELECT list.
+//!
+//! Names are resolved here and nowhere else. The order of operators is ksql's: source, WHERE, PARTITION BY, table
+//! functions, projection.
+
+use std::sync::Arc;
+
+use super::context::PlanContext;
+use super::function_kinds::{is_aggregate_call, is_table_call};
+use super::magic_timestamp;
+use super::names::{NameGenerator, unique};
+use super::partition_by::{self, KeyPart};
+use super::plan::{FilterNode, FlatMapNode, Plan, ProjectNode, append};
+use super::planned::OutputColumn;
+use super::rewrite;
+use super::scope::{Scope, ScopeRole};
+use super::select::{self, SelectColumn};
+use crate::catalog::{Catalog, Source};
+use crate::diagnostics::{Code, Diagnostic};
+use crate::expressions::{EdgeColumn, EdgeSchema, type_of};
+use crate::planner::graph::ProjectColumn;
+use crate::sql::ast::{ColumnRef, Emit, Expr, ExprKind, Query, TypeName};
+use crate::types::{Name, SqlType};
+
+/// What the query is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target<'a> {
+    /// A stream or table of this name.
+    Sink(&'a Name),
+    /// A client.
+    Client,
+}
+
+/// A query up to its projection.
+#[derive(Debug)]
+pub(super) struct Analyzed {
+    /// The plan; its root is a [`ProjectNode`] whose edge begins with `columns`.
+    pub(super) plan: Plan,
+    /// The result: for a sink, its keys in order come first.
+    pub(super) columns: Vec<OutputColumn>,
+    /// The streams and tables that are read, the first one first.
+    pub(super) sources: Vec<Arc<Source>>,
+    /// True if PARTITION BY NULL took the key away, or there never was one.
+    pub(super) keyless: bool,
+}
+
+/// A statement under analysis.
+pub(super) struct Analyzer<'a> {
+    pub(super) query: &'a Query,
+    pub(super) catalog: &'a Catalog,
+    pub(super) ctx: &'a PlanContext<'a>,
+    pub(super) target: Target<'a>,
+    pub(super) scope: Scope,
+}
+
+/// Analyses a query.
+pub(super) fn analyze<'a>(
+    query: &'a Query,
+    catalog: &'a Catalog,
+    ctx: &'a PlanContext<'a>,
+    target: Target<'a>,
+) -> Result<Analyzed, Diagnostic> {
+    if let Some(join) = query.joins.first() {
+        Scope::single(&query.from, catalog)?;
+        for join in &query.joins {
+            Scope::single(&join.relation, catalog)?;
+        }
+        return Err(Diagnostic::not_implemented("JOIN").at(join.span));
+    }
+    let scope = Scope::single(&query.from, catalog)?;
+    let analyzer = Analyzer { query, catalog, ctx, target, scope };
+    analyzer.check_clauses()?;
+    analyzer.run()
+}
+
+impl Analyzer<'_> {
+    pub(super) fn source(&self) -> &Arc<Source> {
+        &self.scope.relation().source
+    }
+
+    pub(super) fn is_persistent(&self) -> bool {
+        matches!(self.target, Target::Sink(_))
+    }
+
+    /// Rules between clauses that look at no expression.
+    fn check_clauses(&self) -> Result<(), Diagnostic> {
+        let query = self.query;
+        let source = self.source();
+        if let Some(window) = query.window.as_ref().filter(|_| query.group_by.is_empty()) {
+            return Err(Diagnostic::new(Code::InvalidWindow, "a WINDOW clause needs a GROUP BY clause").at(window.span));
+        }
+        if query.emit == Some(Emit::Final) && query.window.is_none() {
+            return Err(
+                Diagnostic::new(Code::InvalidWindow, "EMIT FINAL is only for windowed aggregations").at(query.span)
+            );
+        }
+        if self.is_persistent() && source.is_table() && source.window.is_some() {
+            return Err(Diagnostic::new(
+                Code::Unsupported,
+                format!("persistent queries on windowed tables are not supported, and {} is one", source.name),
+            )
+            .at(query.from.source.span));
+        }
+        Ok(())
+    }
+
+    fn run(&self) -> Result<Analyzed, Diagnostic> {
+        let query = self.query;
+        let mut plan = Plan::Source(self.scope.source_node());
+        if let Some(condition) = &query.filter {
+            let predicate = self.condition("WHERE", condition, plan.schema())?;
+            plan = Plan::Filter(FilterNode { input: Box::new(plan), predicate });
+        }
+        let mut names = self.name_generator();
+        let key = partition_by::key(self, plan.schema())?;
+        let select = select::resolve(self, key, plan.schema(), &mut names)?;
+        self.check_not_built()?;
+        let (keyless, repartitioned) = (select.key.is_empty(), select.repartitioned);
+        if repartitioned {
+            plan = Plan::PartitionBy(partition_by::node(plan, &select.key));
+        }
+        let (mut columns, calls) = self.pull_out_table_calls(select.columns, plan.schema())?;
+        if !calls.is_empty() {
+            let schema = self.with_calls(plan.schema(), &calls)?;
+            plan = Plan::FlatMap(FlatMapNode { input: Box::new(plan), calls, schema });
+        }
+        for column in &mut columns {
+            column.ty = Some(self.column_type(column, plan.schema())?);
+        }
+        let columns = match self.target {
+            Target::Sink(sink) => select::for_sink(self, columns, &select.key, sink, repartitioned)?,
+            Target::Client => columns,
+        };
+        select::check_duplicates(&columns)?;
+        self.project(plan, columns, keyless)
+    }
+
+    /// Clauses that parse and are checked, and cannot run yet.
+    fn check_not_built(&self) -> Result<(), Diagnostic> {
+        let query = self.query;
+        if let Some(first) = query.group_by.first() {
+            return Err(Diagnostic::not_implemented("GROUP BY").at(first.span));
+        }
+        if let Some(having) = &query.having {
+            return Err(Diagnostic::not_implemented("HAVING").at(having.span));
+        }
+        if let Some(condition) = query.filter.as_ref().filter(|_| self.source().is_table()) {
+            return Err(Diagnostic::not_implemented("WHERE over a table").at(condition.span));
+        }
+        Ok(())
+    }
+
+    fn project(&self, input: Plan, columns: Vec<SelectColumn>, keyless: bool) -> Result<Analyzed, Diagnostic> {
+        let is_client = self.target == Target::Client;
+        let on_deletes = is_client && self.source().is_table();
+        let mut project = Vec::with_capacity(columns.len());
+        let mut edge = Vec::with_capacity(columns.len());
+        let mut output = Vec::with_capacity(columns.len());
+        for column in columns {
+            let ty = column.ty.ok_or_else(|| Diagnostic::new(Code::Internal, "a column was not typed"))?;
+            let is_key = column.key.is_some();
+            edge.push(EdgeColumn { name: column.name.clone(), ty: ty.clone() });
+            project.push(ProjectColumn {
+                name: column.name.clone(),
+                expr: column.expr,
+                needs_value: on_deletes && !is_key,
+            });
+            output.push(OutputColumn { name: column.name, ty, is_key });
+        }
+        if !is_client && self.source().window.is_some() {
+            for bound in ["WINDOWSTART", "WINDOWEND"].map(Name::from) {
+                edge.push(EdgeColumn { name: bound.clone(), ty: SqlType::BigInt });
+                project.push(ProjectColumn { name: bound.clone(), expr: Expr::column(bound), needs_value: false });
+            }
+        }
+        let schema = EdgeSchema::new(edge);
+        let plan = Plan::Project(ProjectNode { input: Box::new(input), columns: project, schema });
+        Ok(Analyzed { plan, columns: output, sources: vec![Arc::clone(self.source())], keyless })
+    }
+
+    fn name_generator(&self) -> NameGenerator {
+        NameGenerator::avoiding(
+            self.scope
+                .relations
+                .iter()
+                .flat_map(|relation| &relation.columns)
+                .filter(|column| !matches!(column.role, ScopeRole::Pseudo | ScopeRole::WindowBound))
+                .map(|column| &column.name),
+        )
+    }
+
+    /// A condition over `edge`, resolved and known to be BOOLEAN.
+    fn condition(&self, clause: &str, condition: &Expr, edge: &EdgeSchema) -> Result<Expr, Diagnostic> {
+        if rewrite::any(condition, &is_aggregate_call) {
+            return Err(Diagnostic::new(Code::InvalidGrouping, format!("{clause} cannot hold aggregate functions"))
+                .at(condition.span));
+        }
+        if rewrite::any(condition, &is_table_call) {
+            return Err(Diagnostic::new(Code::InvalidProjection, format!("{clause} cannot hold table functions"))
+                .at(condition.span));
+        }
+        let condition = magic_timestamp::convert(condition)?;
+        let resolved = self.resolve(&condition)?;
+        match type_of(&resolved, edge, self.ctx.functions)? {
+            Some(SqlType::Boolean) => Ok(resolved),
+            other => {
+                let ty = other.map_or_else(|| "NULL".to_owned(), |ty| ty.to_string());
+                Err(Diagnostic::new(Code::TypeMismatch, format!("{clause} must be of type BOOLEAN, not {ty}"))
+                    .at(condition.span))
+            }
+        }
+    }
+
+    /// The expression over the edge: columns by their edge names, custom types by what they stand for.
+    pub(super) fn resolve(&self, expr: &Expr) -> Result<Expr, Diagnostic> {
+        let resolve = |expr: &Expr, column: &ColumnRef| {
+            let found = self.scope.resolve(column, expr.span)?;
+            let column = ColumnRef { qualifier: None, name: found.edge.clone() };
+            Ok(Expr::new(ExprKind::Column(column), expr.span))
+        };
+        let visit = |expr: Expr, bound: &[Name]| self.check_part(expr, bound);
+        rewrite::resolve_columns(expr, &resolve, &visit)
+    }
+
+    /// Resolves the type of a cast, and refuses lambda parameters that hide something.
+    fn check_part(&self, mut expr: Expr, bound: &[Name]) -> Result<Expr, Diagnostic> {
+        match &mut expr.kind {
+            ExprKind::Cast { ty, .. } => {
+                let span = ty.span;
+                let resolved = ty.resolve(&|custom| self.catalog.custom_type(custom).cloned())?;
+                super::define_source::check_type(&resolved).map_err(|error| error.at(span))?;
+                *ty = TypeName { span, ..TypeName::from(&resolved) };
+            }
+            ExprKind::Lambda { params, .. } => {
+                for param in &*params {
+                    let taken = if self.scope.has_column(param) {
+                        "a column"
+                    } else if bound.contains(param) {
+                        "a parameter of an outer lambda"
+                    } else {
+                        continue;
+                    };
+                    return Err(Diagnostic::new(
+                        Code::DuplicateName,
+                        format!("lambda parameter {param} is also the name of {taken}"),
+                    )
+                    .at(expr.span));
+                }
+            }
+            _ => {}
+        }
+        Ok(expr)
+    }
+
+    /// Takes the table function calls out of the SELECT list and leaves columns in their place.
+    fn pull_out_table_calls(
+        &self,
+        mut columns: Vec<SelectColumn>,
+        edge: &EdgeSchema,
+    ) -> Result<(Vec<SelectColumn>, Vec<ProjectColumn>), Diagnostic> {
+        let mut calls: Vec<ProjectColumn> = Vec::new();
+        for column in &mut columns {
+            if !rewrite::any(&column.expr, &is_table_call) {
+                continue;
+            }
+            if self.source().is_table() {
+                return Err(Diagnostic::new(Code::Unsupported, "table functions are not supported over a table")
+                    .at(column.expr.span));
+            }
+            column.expr = take_table_calls(&column.expr, &mut |call| {
+                let taken = |name: &Name| edge.index_of(name).is_some();
+                let name = unique(&format!("KSQL_TABLE_{}", calls.len()), taken);
+                let replaced = Expr::column(name.clone());
+                calls.push(ProjectColumn { name, expr: call.clone(), needs_value: false });
+                Expr::new(replaced.kind, call.span)
+            })?;
+        }
+        Ok((columns, calls))
+    }
+
+    /// The edge behind table function calls.
+    fn with_calls(&self, edge: &EdgeSchema, calls: &[ProjectColumn]) -> Result<EdgeSchema, Diagnostic> {
+        let columns = calls
+            .iter()
+            .map(|call| Ok(EdgeColumn { name: call.name.clone(), ty: self.expression_type(&call.expr, edge)? }))
+            .collect::<Result<Vec<_>, Diagnostic>>()?;
+        Ok(append(edge, columns))
+    }
+
+    fn column_type(&self, column: &SelectColumn, edge: &EdgeSchema) -> Result<SqlType, Diagnostic> {
+        self.expression_type(&column.expr, edge)
+    }
+
+    /// The type of a column that is to be made; the bare NULL has none.
+    pub(super) fn expression_type(&self, expr: &Expr, edge: &EdgeSchema) -> Result<SqlType, Diagnostic> {
+        if let ExprKind::Column(column) = &expr.kind {
+            if let Some(index) = edge.index_of(&column.name) {
+                return Ok(edge.columns()[index].ty.clone());
+            }
+        }
+        type_of(expr, edge, self.ctx.functions)?.ok_or_else(|| {
+            Diagnostic::new(Code::TypeMismatch, "the type of NULL cannot be inferred")
+                .with_hint("Cast it to the type you want: CAST(NULL AS STRING).")
+                .at(expr.span)
+        })
+    }
+
+    /// The key of the source itself.
+    pub(super) fn source_key(&self) -> Vec<KeyPart> {
+        self.scope
+            .relation()
+            .columns
+            .iter()
+            .filter(|column| column.role == ScopeRole::Key)
+            .map(|column| KeyPart::column(&column.name, &column.edge))
+            .collect()
+    }
+}
+
+/// Replaces each table function call by what `replace` makes of it.
+fn take_table_calls(expr: &Expr, replace: &mut dyn FnMut(&Expr) -> Expr) -> Result<Expr, Diagnostic> {
+    if is_table_call(expr) {
+        if let Some(inner) = rewrite::children(expr).into_iter().find(|part| rewrite::any(part, &is_table_call)) {
+            return Err(Diagnostic::new(Code::InvalidProjection, "table functions cannot be nested").at(inner.span));
+        }
+        return Ok(replace(expr));
+    }
+    if matches!(expr.kind, ExprKind::Case { .. }) && rewrite::any(expr, &is_table_call) {
+        return Err(Diagnostic::new(Code::InvalidProjection, "table functions cannot stand in CASE").at(expr.span));
+    }
+    rewrite::map_children(expr, &mut |part| take_table_calls(part, replace))
+}

@@ -1,0 +1,150 @@
+//! Plans and operator graphs as text, for EXPLAIN and for tests.
+
+use std::fmt::Write as _;
+
+use super::graph::{Input, OperatorGraph, OperatorKind, Output, ProjectColumn, SinkOutput, SourceColumn, SourceInput};
+use super::plan::Plan;
+use crate::expressions::EdgeSchema;
+use crate::formats::Side;
+use crate::types::Name;
+
+/// The plan, root first, each node indented below the one that takes its rows.
+pub fn explain_plan(plan: &Plan) -> String {
+    let mut text = String::new();
+    let mut depth = 0;
+    let mut next = Some(plan);
+    while let Some(node) = next {
+        let _ = writeln!(text, "{:indent$}{}", "", describe(node), indent = depth * 2);
+        depth += 1;
+        next = node.input();
+    }
+    text
+}
+
+fn describe(node: &Plan) -> String {
+    match node {
+        Plan::Source(node) => format!("Source {} {}", node.source.kind.noun(), node.source.name),
+        Plan::Filter(node) => format!("Filter {}", node.predicate),
+        Plan::PartitionBy(node) => {
+            let key = if node.key.is_empty() { "NULL".to_owned() } else { names(&node.key) };
+            let computed = columns(&node.computed);
+            if computed.is_empty() { format!("PartitionBy {key}") } else { format!("PartitionBy {key}: {computed}") }
+        }
+        Plan::FlatMap(node) => format!("FlatMap {}", columns(&node.calls)),
+        Plan::Project(node) => format!("Project {}", columns(&node.columns)),
+        Plan::Sink(node) => {
+            format!(
+                "Sink {} {}: {}",
+                node.sink.kind.noun(),
+                node.sink.name,
+                node.sink.schema.display(node.sink.is_table())
+            )
+        }
+    }
+}
+
+/// The graph, stage by stage in the order rows pass.
+pub fn explain_graph(graph: &OperatorGraph) -> String {
+    let mut text = String::new();
+    for (index, stage) in graph.stages.iter().enumerate() {
+        let _ = writeln!(text, "stage {index} {}", stage.name);
+        for input in &stage.inputs {
+            let _ = match input {
+                Input::Source(source) => writeln!(text, "  from {}", describe_source(source)),
+                Input::Exchange { stage } => writeln!(text, "  from stage {stage}"),
+            };
+        }
+        for operator in &stage.operators {
+            let what = match &operator.kind {
+                OperatorKind::Filter { predicate } => predicate.to_string(),
+                OperatorKind::Project { columns: all } | OperatorKind::FlatMap { calls: all } => columns(all),
+            };
+            let _ =
+                writeln!(text, "  {} {what}\n    {} ({:?})", operator.name, edge(&operator.schema), operator.encoding);
+        }
+        let _ = match &stage.output {
+            Output::Sink(sink) => writeln!(text, "  to {}", describe_sink(sink)),
+            Output::Exchange { key } => writeln!(text, "  to exchange by {key:?} over {} slots", graph.slots),
+            Output::Rows => writeln!(text, "  to client"),
+        };
+    }
+    text
+}
+
+fn describe_source(source: &SourceInput) -> String {
+    let kind = if source.is_table { "table" } else { "stream" };
+    let columns: Vec<_> = source.columns.iter().map(place).collect();
+    format!(
+        "{kind} {} topic {} key {} value {} reads {}\n    {}",
+        source.source,
+        source.topic,
+        format_of(&source.key),
+        format_of(&source.value),
+        columns.join(", "),
+        edge(&source.schema)
+    )
+}
+
+fn place(column: &SourceColumn) -> String {
+    match column {
+        SourceColumn::Key(index) => format!("key[{index}]"),
+        SourceColumn::Value(index) => format!("value[{index}]"),
+        SourceColumn::Headers => "headers".to_owned(),
+        SourceColumn::Header(name) => format!("header '{name}'"),
+        SourceColumn::RowTime => "time".to_owned(),
+        SourceColumn::RowPartition => "partition".to_owned(),
+        SourceColumn::RowOffset => "offset".to_owned(),
+        SourceColumn::WindowStart => "window start".to_owned(),
+        SourceColumn::WindowEnd => "window end".to_owned(),
+    }
+}
+
+fn describe_sink(sink: &SinkOutput) -> String {
+    let kind = if sink.is_table { "table" } else { "stream" };
+    format!(
+        "{kind} {} topic {} key {} {:?} value {} {:?}",
+        sink.sink,
+        sink.topic,
+        format_of(&sink.key),
+        sink.key_columns,
+        format_of(&sink.value),
+        sink.value_columns
+    )
+}
+
+/// The format, and what it was told.
+fn format_of(side: &Side) -> String {
+    let mut text = side.format.to_string();
+    if let Some(delimiter) = side.delimiter {
+        let _ = write!(text, " delimiter {delimiter:?}");
+    }
+    if side.unwrapped {
+        text.push_str(" unwrapped");
+    }
+    text
+}
+
+fn edge(schema: &EdgeSchema) -> String {
+    let columns: Vec<_> = schema.columns().iter().map(|column| format!("{} {}", column.name, column.ty)).collect();
+    columns.join(", ")
+}
+
+fn columns(columns: &[ProjectColumn]) -> String {
+    let all: Vec<_> = columns
+        .iter()
+        .map(|column| {
+            let guard = if column.needs_value { " IF VALUE" } else { "" };
+            let expr = column.expr.to_string();
+            if expr == column.name.to_string() {
+                format!("{expr}{guard}")
+            } else {
+                format!("{expr}{guard} AS {}", column.name)
+            }
+        })
+        .collect();
+    all.join(", ")
+}
+
+fn names(names: &[Name]) -> String {
+    names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,134 @@
+//! Queries: CREATE … AS SELECT, INSERT INTO … SELECT, push queries, scans of a stream.
+
+use std::sync::Arc;
+
+use super::analyze::{Analyzed, Target, analyze};
+use super::context::{Compatibility, PlanContext};
+use super::insert_select;
+use super::lower::lower;
+use super::plan::{Plan, SinkNode};
+use super::planned::{PlannedQuery, SourceDefinition};
+use super::sink;
+use crate::catalog::Catalog;
+use crate::diagnostics::{Code, Diagnostic};
+use crate::sql::ast::{CreateSourceAs, Ident, Property, Query};
+use crate::types::Name;
+
+/// Plans CREATE STREAM or TABLE … AS SELECT. IF NOT EXISTS is the caller's: here an existing name is an error unless
+/// the statement says OR REPLACE and the new sink fits the old one.
+///
+/// # Errors
+/// Whatever ksqlDB refuses about the query and its sink; then [`Code::NotImplemented`] for what cannot run yet.
+pub fn plan_create_as(
+    stmt: &CreateSourceAs,
+    catalog: &Catalog,
+    ctx: &PlanContext<'_>,
+) -> Result<PlannedQuery, Diagnostic> {
+    refuse_limit(&stmt.query, &format!("CREATE {} … AS SELECT", stmt.kind.as_sql()))?;
+    let analyzed = analyze(&stmt.query, catalog, ctx, Target::Sink(&stmt.name.name))?;
+    let sink = sink::define(stmt, &analyzed, catalog, ctx)?;
+    finish_sink(analyzed, sink, ctx)
+}
+
+/// Plans INSERT INTO … SELECT.
+///
+/// # Errors
+/// As [`plan_create_as`]; and a target that cannot be written or whose schema is not exactly the result's.
+pub fn plan_insert_select(
+    target: &Ident,
+    with: &[Property],
+    query: &Query,
+    catalog: &Catalog,
+    ctx: &PlanContext<'_>,
+) -> Result<PlannedQuery, Diagnostic> {
+    refuse_limit(query, "INSERT INTO … SELECT")?;
+    let sink = insert_select::target(target, with, catalog, ctx)?;
+    let analyzed = analyze(query, catalog, ctx, Target::Sink(&target.name))?;
+    let analyzed = insert_select::fit(analyzed, &sink.source, target)?;
+    finish_sink(analyzed, sink, ctx)
+}
+
+/// The id that INSERT INTO … WITH (QUERY_ID = …) asks for.
+///
+/// # Errors
+/// Another property, or an id that cannot be one.
+pub fn insert_query_id(with: &[Property]) -> Result<Option<String>, Diagnostic> {
+    insert_select::query_id(with)
+}
+
+/// Plans SELECT … EMIT CHANGES for a client.
+///
+/// # Errors
+/// As [`plan_create_as`].
+pub fn plan_push(query: &Query, catalog: &Catalog, ctx: &PlanContext<'_>) -> Result<PlannedQuery, Diagnostic> {
+    let analyzed = analyze(query, catalog, ctx, Target::Client)?;
+    finish_client(analyzed, query, ctx)
+}
+
+/// Plans SELECT without EMIT over a stream: what a push query gives, up to the present end of the topic.
+///
+/// # Errors
+/// As [`plan_create_as`]; and clauses that a pull query cannot have.
+pub fn plan_stream_scan(query: &Query, catalog: &Catalog, ctx: &PlanContext<'_>) -> Result<PlannedQuery, Diagnostic> {
+    let refused = [
+        (query.partition_by.first().map(|item| item.span), "PARTITION BY"),
+        (query.group_by.first().map(|item| item.span), "GROUP BY"),
+        (query.window.as_ref().map(|window| window.span), "WINDOW"),
+        (query.having.as_ref().map(|having| having.span), "HAVING"),
+        (query.joins.first().map(|join| join.span), "JOIN"),
+    ];
+    for (span, clause) in refused {
+        if let Some(span) = span {
+            let error = if ctx.settings.compatibility == Compatibility::Ksqldb {
+                Diagnostic::new(Code::Unsupported, format!("pull queries do not support {clause}"))
+                    .with_hint("Add EMIT CHANGES to make it a push query.")
+            } else {
+                Diagnostic::not_implemented(format!("{clause} in a pull query"))
+            };
+            return Err(error.at(span));
+        }
+    }
+    let analyzed = analyze(query, catalog, ctx, Target::Client)?;
+    finish_client(analyzed, query, ctx)
+}
+
+fn refuse_limit(query: &Query, statement: &str) -> Result<(), Diagnostic> {
+    match query.limit {
+        Some(_) => {
+            Err(Diagnostic::new(Code::Unsupported, format!("{statement} does not support LIMIT")).at(query.span))
+        }
+        None => Ok(()),
+    }
+}
+
+fn finish_sink(analyzed: Analyzed, sink: SourceDefinition, ctx: &PlanContext<'_>) -> Result<PlannedQuery, Diagnostic> {
+    let names = |is_key: bool| -> Vec<Name> {
+        analyzed.columns.iter().filter(|column| column.is_key == is_key).map(|column| column.name.clone()).collect()
+    };
+    let (key, value) = (names(true), names(false));
+    let plan = Plan::Sink(SinkNode { input: Box::new(analyzed.plan), sink: Arc::new(sink.source.clone()), key, value });
+    Ok(PlannedQuery {
+        graph: lower(&plan, ctx.settings.slots)?,
+        plan,
+        is_table: sink.source.is_table(),
+        sink: Some(sink),
+        sources: analyzed.sources,
+        columns: analyzed.columns,
+        limit: None,
+    })
+}
+
+fn finish_client(analyzed: Analyzed, query: &Query, ctx: &PlanContext<'_>) -> Result<PlannedQuery, Diagnostic> {
+    for source in &analyzed.sources {
+        super::sides::check_built(&source.key, &source.value)?;
+    }
+    Ok(PlannedQuery {
+        graph: lower(&analyzed.plan, ctx.settings.slots)?,
+        plan: analyzed.plan,
+        is_table: analyzed.sources.first().is_some_and(|source| source.is_table()),
+        sink: None,
+        sources: analyzed.sources,
+        columns: analyzed.columns,
+        limit: query.limit,
+    })
+}

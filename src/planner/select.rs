@@ -1,0 +1,245 @@
+//! The SELECT list: names, stars, and the key's place in it.
+
+use super::analyze::Analyzer;
+use super::define_source::is_pseudo_column;
+use super::names::NameGenerator;
+use super::partition_by::{Key, KeyPart};
+use super::scope::ScopeRole;
+use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::expressions::EdgeSchema;
+use crate::sql::ast::{ColumnRef, Expr, ExprKind, Ident, SelectItem};
+use crate::types::{Name, SqlType};
+
+/// A column of the result while a query is analysed.
+#[derive(Debug, Clone)]
+pub(super) struct SelectColumn {
+    pub(super) name: Name,
+    /// Over the edge below the projection.
+    pub(super) expr: Expr,
+    /// Known once table functions are planned.
+    pub(super) ty: Option<SqlType>,
+    /// Which part of the key this is.
+    pub(super) key: Option<usize>,
+    pub(super) span: Span,
+}
+
+/// The SELECT list, resolved.
+#[derive(Debug)]
+pub(super) struct Selected {
+    pub(super) columns: Vec<SelectColumn>,
+    pub(super) key: Vec<KeyPart>,
+    pub(super) repartitioned: bool,
+}
+
+/// Resolves the SELECT list; stars become their columns.
+pub(super) fn resolve(
+    analyzer: &Analyzer<'_>,
+    key: Key,
+    edge: &EdgeSchema,
+    names: &mut NameGenerator,
+) -> Result<Selected, Diagnostic> {
+    enum Draft<'a> {
+        Column(SelectColumn),
+        Star(&'a Option<Ident>, Span),
+    }
+    let Key { parts, repartitioned } = key;
+    let mut drafts = Vec::with_capacity(analyzer.query.select.len());
+    for item in &analyzer.query.select {
+        match item {
+            SelectItem::Expr { expr, alias } => {
+                let resolved = analyzer.resolve(expr)?;
+                let name = match alias {
+                    Some(alias) => alias_name(alias)?,
+                    None => default_name(analyzer, expr, names)?,
+                };
+                drafts.push(Draft::Column(column(name, resolved, expr.span, &parts)));
+            }
+            SelectItem::Star { qualifier, span } => drafts.push(Draft::Star(qualifier, *span)),
+            SelectItem::StructStar { base, span } => {
+                for (name, expr) in struct_fields(analyzer, base, *span, edge)? {
+                    drafts.push(Draft::Column(column(name, expr, *span, &parts)));
+                }
+            }
+        }
+    }
+    let explicit = |part: usize| {
+        drafts.iter().find_map(|draft| match draft {
+            Draft::Column(column) if column.key == Some(part) => Some(column.name.clone()),
+            _ => None,
+        })
+    };
+    let key_names: Vec<Name> = parts
+        .iter()
+        .enumerate()
+        .map(|(index, part)| explicit(index).unwrap_or_else(|| names.name(&part.written)))
+        .collect();
+    let mut columns = Vec::with_capacity(drafts.len());
+    for draft in drafts {
+        match draft {
+            Draft::Column(column) => columns.push(column),
+            Draft::Star(qualifier, span) => {
+                if let Some(qualifier) = qualifier {
+                    analyzer.scope.qualified(&qualifier.name, qualifier.span)?;
+                }
+                columns.extend(star(analyzer, &parts, &key_names, repartitioned, span));
+            }
+        }
+    }
+    Ok(Selected { columns, key: parts, repartitioned })
+}
+
+fn column(name: Name, expr: Expr, span: Span, key: &[KeyPart]) -> SelectColumn {
+    let part = key.iter().position(|part| part.is(&expr));
+    let expr = match part.map(|index| &key[index]) {
+        Some(part) => Expr::new(Expr::column(part.edge.clone()).kind, expr.span),
+        None => expr,
+    };
+    SelectColumn { name, expr, ty: None, key: part, span }
+}
+
+fn alias_name(alias: &Ident) -> Result<Name, Diagnostic> {
+    if is_pseudo_column(&alias.name) {
+        return Err(Diagnostic::new(
+            Code::ReservedName,
+            format!("column name {} is kept for a pseudo column and cannot be an alias", alias.name.as_str()),
+        )
+        .at(alias.span));
+    }
+    Ok(alias.name.clone())
+}
+
+fn default_name(analyzer: &Analyzer<'_>, expr: &Expr, names: &mut NameGenerator) -> Result<Name, Diagnostic> {
+    let name = names.name(expr);
+    if analyzer.is_persistent() && is_pseudo_column(&name) {
+        return Err(Diagnostic::new(
+            Code::ReservedName,
+            format!("column name {} is kept for a pseudo column", name.as_str()),
+        )
+        .with_hint("Give the column an alias, or leave it out.")
+        .at(expr.span));
+    }
+    Ok(name)
+}
+
+/// `base->*`: one column a field.
+fn struct_fields(
+    analyzer: &Analyzer<'_>,
+    base: &Expr,
+    span: Span,
+    edge: &EdgeSchema,
+) -> Result<Vec<(Name, Expr)>, Diagnostic> {
+    let resolved = analyzer.resolve(base)?;
+    match analyzer.expression_type(&resolved, edge)? {
+        SqlType::Struct(fields) => Ok(fields
+            .iter()
+            .map(|field| {
+                let kind = ExprKind::Field { base: Box::new(resolved.clone()), field: field.name.clone() };
+                (field.name.clone(), Expr::new(kind, span))
+            })
+            .collect()),
+        other => Err(Diagnostic::new(Code::TypeMismatch, format!("->* needs a STRUCT, not {other}")).at(span)),
+    }
+}
+
+/// The columns of `*`: the key, window bounds for a client, values, headers; keys that PARTITION BY replaced come last.
+fn star(
+    analyzer: &Analyzer<'_>,
+    key: &[KeyPart],
+    key_names: &[Name],
+    repartitioned: bool,
+    span: Span,
+) -> Vec<SelectColumn> {
+    let mut columns: Vec<SelectColumn> = key
+        .iter()
+        .zip(key_names)
+        .enumerate()
+        .map(|(index, (part, name))| SelectColumn {
+            name: name.clone(),
+            expr: Expr::new(Expr::column(part.edge.clone()).kind, span),
+            ty: None,
+            key: Some(index),
+            span,
+        })
+        .collect();
+    let relation = analyzer.scope.relation();
+    let mut add = |role: ScopeRole| {
+        for found in relation.columns.iter().filter(|column| column.role == role) {
+            let is_key = key.iter().any(|part| part.edge == found.edge);
+            if !is_key {
+                let column = ColumnRef { qualifier: None, name: found.edge.clone() };
+                let expr = Expr::new(ExprKind::Column(column), span);
+                columns.push(SelectColumn { name: found.name.clone(), expr, ty: None, key: None, span });
+            }
+        }
+    };
+    if !analyzer.is_persistent() {
+        add(ScopeRole::WindowBound);
+    }
+    add(ScopeRole::Value);
+    add(ScopeRole::Header);
+    if repartitioned {
+        add(ScopeRole::Key);
+    }
+    columns
+}
+
+/// The columns of a sink: its key in order, then the others. Every part of the key must be there once.
+pub(super) fn for_sink(
+    analyzer: &Analyzer<'_>,
+    columns: Vec<SelectColumn>,
+    key: &[KeyPart],
+    sink: &Name,
+    repartitioned: bool,
+) -> Result<Vec<SelectColumn>, Diagnostic> {
+    let what = if repartitioned { "partitioning expression" } else { "key column" };
+    let missing: Vec<&KeyPart> = key
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| columns.iter().all(|column| column.key != Some(*index)))
+        .map(|(_, part)| part)
+        .collect();
+    if !missing.is_empty() {
+        let plural = if missing.len() > 1 { "s" } else { "" };
+        let listed: Vec<_> = missing.iter().map(|part| part.written.to_string()).collect();
+        let all: Vec<_> = key.iter().map(|part| part.written.to_string()).collect();
+        return Err(Diagnostic::new(
+            Code::InvalidProjection,
+            format!("the SELECT list that makes {sink} must hold the {what}{plural} {}", listed.join(" and ")),
+        )
+        .with_hint(format!("Write SELECT {}, ….", all.join(", ")))
+        .at(analyzer.query.span));
+    }
+    let mut ordered = Vec::with_capacity(columns.len());
+    for (index, part) in key.iter().enumerate() {
+        let mut found = columns.iter().filter(|column| column.key == Some(index));
+        ordered.extend(found.next().cloned());
+        if let Some(again) = found.next() {
+            let names: Vec<_> =
+                columns.iter().filter(|column| column.key == Some(index)).map(|c| c.name.to_string()).collect();
+            return Err(Diagnostic::new(
+                Code::InvalidProjection,
+                format!("key column {} is in the SELECT list more than once", part.written),
+            )
+            .with_detail(format!("It is there as {}.", names.join(" and ")))
+            .with_hint(format!("Use AS_VALUE({}) to copy a key into the value.", part.written))
+            .at(again.span));
+        }
+    }
+    ordered.extend(columns.into_iter().filter(|column| column.key.is_none()));
+    Ok(ordered)
+}
+
+/// Names of the result occur once.
+pub(super) fn check_duplicates(columns: &[SelectColumn]) -> Result<(), Diagnostic> {
+    for (index, column) in columns.iter().enumerate() {
+        if columns[..index].iter().any(|other| other.name == column.name) {
+            return Err(Diagnostic::new(
+                Code::DuplicateName,
+                format!("column {} is in the result more than once", column.name),
+            )
+            .with_hint("Give one of them another alias.")
+            .at(column.span));
+        }
+    }
+    Ok(())
+}
