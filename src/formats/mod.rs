@@ -15,6 +15,7 @@ mod capability;
 mod codec;
 mod column;
 mod format_name;
+mod json;
 mod kafka;
 mod none;
 mod side;
@@ -43,6 +44,7 @@ pub fn decoder(side: &Side, wanted: &[usize]) -> Result<Box<dyn RecordDecoder>, 
         return Ok(Box::new(none::NoneDecoder));
     }
     match side.format {
+        FormatName::Json => Ok(Box::new(json::JsonDecoder::new(side, wanted))),
         FormatName::Kafka => Ok(Box::new(kafka::KafkaDecoder::new(&side.columns[0].ty, !wanted.is_empty()))),
         other => Err(FormatError::NotImplemented(other)),
     }
@@ -58,6 +60,7 @@ pub fn encoder(side: &Side) -> Result<Box<dyn RecordEncoder>, FormatError> {
         return Ok(Box::new(none::NoneEncoder));
     }
     match side.format {
+        FormatName::Json => Ok(Box::new(json::JsonEncoder::new(side))),
         FormatName::Kafka => Ok(Box::new(kafka::KafkaEncoder)),
         other => Err(FormatError::NotImplemented(other)),
     }

@@ -8,6 +8,7 @@
 //! Reading order: [`SqlType`], [`Schema`], [`RecordBlock`], [`ChangeBatch`].
 
 mod change;
+pub mod decimal_text;
 pub mod java_number;
 mod name;
 mod position;

@@ -1,0 +1,237 @@
+//! JSON values into columns of scalar types: the table of conversions.
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use datafusion::arrow::datatypes::i256;
+
+use super::Fault;
+use super::cursor::{Cursor, Number, RawString};
+use super::text::{push_number_text, push_value_text, unescape};
+use crate::formats::column::{Text, Values};
+use crate::types::decimal_text::{DecimalMisfit, DecimalText};
+use crate::types::java_number::parse_double;
+
+/// Base64 as Jackson reads it: padded, spare bits of the last letter ignored.
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
+
+/// Milliseconds of a day.
+const DAY_MS: i64 = 86_400_000;
+
+/// Powers of ten that are exact as DOUBLE.
+const POWERS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
+    1e21, 1e22,
+];
+
+/// A value where a number is asked for.
+enum Numeric<'a> {
+    Number(Number<'a>),
+    Text(String),
+}
+
+/// What kind of value is next, for messages.
+fn kind(cursor: &mut Cursor<'_>) -> &'static str {
+    match cursor.peek() {
+        Some(b'"') => "a string",
+        Some(b'{') => "an object",
+        Some(b'[') => "an array",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        _ => "a number",
+    }
+}
+
+/// The fault of meeting a value of another kind: the cursor stands before it.
+#[cold]
+pub(super) fn wrong_kind(cursor: &mut Cursor<'_>, ty: &str) -> Box<Fault> {
+    match cursor.peek() {
+        Some(b'"' | b'{' | b'[' | b't' | b'f' | b'n' | b'-' | b'0'..=b'9') => {
+            Fault::mismatch(format!("cannot convert {} to {ty}", kind(cursor)))
+        }
+        _ => cursor.syntax("a JSON value"),
+    }
+}
+
+#[cold]
+fn bad_text(ty: &str) -> Box<Fault> {
+    Fault::mismatch(format!("cannot convert the text of a string to {ty}"))
+}
+
+#[inline]
+fn numeric<'a>(cursor: &mut Cursor<'a>, ty: &str) -> Result<Numeric<'a>, Box<Fault>> {
+    match cursor.peek() {
+        Some(b'-' | b'0'..=b'9') => cursor.number().map(Numeric::Number),
+        Some(b'"') => owned_string(cursor).map(Numeric::Text),
+        _ => Err(wrong_kind(cursor, ty)),
+    }
+}
+
+/// Takes a string and gives what it stands for.
+#[cold]
+pub(super) fn owned_string(cursor: &mut Cursor<'_>) -> Result<String, Box<Fault>> {
+    let raw = cursor.string()?;
+    let mut bytes = Vec::with_capacity(raw.bytes.len());
+    push_unescaped(cursor, raw, &mut bytes)?;
+    String::from_utf8(bytes).map_err(|_| cursor.syntax("UTF-8"))
+}
+
+/// Appends what a string stands for.
+#[inline]
+pub(super) fn push_unescaped(cursor: &Cursor<'_>, raw: RawString<'_>, out: &mut Vec<u8>) -> Result<(), Box<Fault>> {
+    if !raw.is_escaped {
+        out.extend_from_slice(raw.bytes);
+    } else if !unescape(raw.bytes, out) {
+        return Err(cursor.syntax("valid escapes in the string"));
+    }
+    Ok(())
+}
+
+/// The lowest 64 bits of the number's integer part.
+#[inline]
+fn low_bits(number: &Number<'_>) -> i64 {
+    if number.is_integer && number.digits <= 18 {
+        let magnitude = number.mantissa.cast_signed();
+        return if number.is_negative { -magnitude } else { magnitude };
+    }
+    // An exponent beyond 32 bits leaves either nothing before the point or zeros in the lowest bits.
+    DecimalText::parse(number.text).map_or(0, |decimal| decimal.low_bits())
+}
+
+/// BOOLEAN: `true` and `false` only.
+pub(super) fn boolean(cursor: &mut Cursor<'_>) -> Result<bool, Box<Fault>> {
+    match cursor.peek() {
+        Some(b't') => cursor.word("true").map(|()| true),
+        Some(b'f') => cursor.word("false").map(|()| false),
+        _ => Err(wrong_kind(cursor, "BOOLEAN")),
+    }
+}
+
+/// INTEGER: any number, cut off and wrapped, or the text of an integer that fits.
+#[inline]
+pub(super) fn integer(cursor: &mut Cursor<'_>) -> Result<i32, Box<Fault>> {
+    match numeric(cursor, "INTEGER")? {
+        #[expect(clippy::cast_possible_truncation, reason = "Java's intValue wraps")]
+        Numeric::Number(number) => Ok(low_bits(&number) as i32),
+        Numeric::Text(text) => text.parse().map_err(|_| bad_text("INTEGER")),
+    }
+}
+
+/// BIGINT, and the milliseconds of TIMESTAMP: any number, cut off and wrapped, or the text of an integer that fits.
+#[inline]
+pub(super) fn big_int(cursor: &mut Cursor<'_>, ty: &str) -> Result<i64, Box<Fault>> {
+    match numeric(cursor, ty)? {
+        Numeric::Number(number) => Ok(low_bits(&number)),
+        Numeric::Text(text) => text.parse().map_err(|_| bad_text(ty)),
+    }
+}
+
+/// DOUBLE: any number (too large is infinite, a zero has no sign), or text that Java reads as one.
+#[inline]
+pub(super) fn double(cursor: &mut Cursor<'_>) -> Result<f64, Box<Fault>> {
+    match numeric(cursor, "DOUBLE")? {
+        Numeric::Number(number) => {
+            if number.digits <= 15 && !number.has_exponent {
+                // Both fit a DOUBLE exactly, so that the quotient is rounded once: correctly.
+                let value = number.mantissa as f64 / POWERS[number.fraction_digits];
+                return Ok(if number.is_negative { -value } else { value } + 0.0);
+            }
+            let value: f64 = number.text.parse().map_err(|_| cursor.syntax("a number"))?;
+            Ok(value + 0.0)
+        }
+        Numeric::Text(text) => parse_double(&text).ok_or_else(|| bad_text("DOUBLE")),
+    }
+}
+
+/// DECIMAL: a number or its text, which must fit without rounding.
+pub(super) fn decimal(cursor: &mut Cursor<'_>, precision: u8, scale: u8) -> Result<i256, Box<Fault>> {
+    let fit = |decimal: Option<DecimalText>| match decimal {
+        Some(decimal) => decimal
+            .fit(u32::from(precision), u32::from(scale))
+            .map_err(|misfit: DecimalMisfit| Fault::mismatch(misfit.to_string())),
+        None => Err(bad_text("DECIMAL")),
+    };
+    match numeric(cursor, "DECIMAL")? {
+        Numeric::Number(number) => fit(DecimalText::parse(number.text)),
+        Numeric::Text(text) => fit(DecimalText::parse(&text)),
+    }
+}
+
+/// A DECIMAL of at most 38 digits.
+pub(super) fn decimal128(cursor: &mut Cursor<'_>, precision: u8, scale: u8) -> Result<i128, Box<Fault>> {
+    let start = cursor.at;
+    if let Some(b'-' | b'0'..=b'9') = cursor.peek() {
+        let number = cursor.number()?;
+        let up = usize::from(scale).checked_sub(number.fraction_digits).and_then(|n| u32::try_from(n).ok());
+        if let Some(up) = up
+            && !number.has_exponent
+            && number.digits <= 19
+            && number.digits + up as usize <= usize::from(precision)
+        {
+            let magnitude = i128::from(number.mantissa) * 10_i128.pow(up);
+            return Ok(if number.is_negative { -magnitude } else { magnitude });
+        }
+        cursor.at = start;
+    }
+    let unscaled = decimal(cursor, precision, scale)?;
+    unscaled.to_i128().ok_or_else(|| bad_text("DECIMAL"))
+}
+
+/// STRING: a string, or the text of anything else.
+#[inline]
+pub(super) fn string(cursor: &mut Cursor<'_>, column: &mut Text, depth: usize) -> Result<(), Box<Fault>> {
+    match cursor.peek() {
+        Some(b'"') => {
+            let raw = cursor.string()?;
+            push_unescaped(cursor, raw, column.buffer())?;
+        }
+        Some(b'-' | b'0'..=b'9') => {
+            let number = cursor.number()?;
+            push_number_text(column.buffer(), number.text, number.is_integer);
+        }
+        Some(b't' | b'f') => {
+            column.buffer().extend_from_slice(if boolean(cursor)? { b"true" } else { b"false" });
+        }
+        _ => {
+            let raw = cursor.raw_value(depth)?;
+            if !push_value_text(column.buffer(), raw) {
+                return Err(cursor.syntax("a JSON value"));
+            }
+        }
+    }
+    column.end();
+    Ok(())
+}
+
+/// BYTES: a string of base64. Blanks in it are passed over.
+pub(super) fn bytes(cursor: &mut Cursor<'_>, column: &mut Text) -> Result<(), Box<Fault>> {
+    if cursor.peek() != Some(b'"') {
+        return Err(wrong_kind(cursor, "BYTES"));
+    }
+    let mut text = owned_string(cursor)?;
+    text.retain(|c| c > ' ');
+    BASE64.decode_vec(text, column.buffer()).map_err(|_| bad_text("BYTES"))?;
+    column.end();
+    Ok(())
+}
+
+/// TIME: milliseconds of a day.
+pub(super) fn time(cursor: &mut Cursor<'_>, column: &mut Values<i32>) -> Result<(), Box<Fault>> {
+    let ms = big_int(cursor, "TIME")?;
+    match i32::try_from(ms) {
+        Ok(value) if (0..DAY_MS).contains(&ms) => {
+            column.push(value);
+            Ok(())
+        }
+        _ => Err(Fault::mismatch(format!("a TIME is a number of milliseconds from 0 to {}, not {ms}", DAY_MS - 1))),
+    }
+}
+
+/// DATE: days since 1970-01-01.
+pub(super) fn date(cursor: &mut Cursor<'_>, column: &mut Values<i32>) -> Result<(), Box<Fault>> {
+    let days = big_int(cursor, "DATE")?;
+    let days = i32::try_from(days).map_err(|_| Fault::mismatch(format!("{days} days are out of range for a DATE")))?;
+    column.push(days);
+    Ok(())
+}
