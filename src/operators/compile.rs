@@ -21,7 +21,9 @@ pub fn compile(
             Box::new(Filter::new(Predicate::compile("WHERE", predicate, input, functions)?))
         }
         OperatorKind::Project { columns } => {
-            Box::new(Project::new(compile_columns(columns, input, functions)?, &node.schema))
+            let needs_value =
+                columns.iter().enumerate().filter(|(_, column)| column.needs_value).map(|(index, _)| index).collect();
+            Box::new(Project::new(compile_columns(columns, input, functions)?, needs_value, &node.schema))
         }
         OperatorKind::FlatMap { calls } => {
             Box::new(FlatMap::new(compile_columns(calls, input, functions)?, &node.schema))

@@ -1,11 +1,11 @@
 //! Computes columns.
 
-use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array};
+use datafusion::arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array};
 use datafusion::arrow::compute;
 use datafusion::arrow::datatypes::SchemaRef;
 
 use crate::expressions::{EdgeSchema, ErrorSink, Projection};
-use crate::types::ChangeBatch;
+use crate::types::{ChangeBatch, Op, Ops};
 
 use super::{Operator, Output, Port, Step};
 
@@ -24,20 +24,36 @@ use super::{Operator, Output, Port, Step};
 #[derive(Debug)]
 pub struct Project {
     projection: Projection,
+    /// Columns that are NULL for rows without a value.
+    needs_value: Vec<usize>,
     schema: SchemaRef,
 }
 
 impl Project {
-    /// A projection to the columns of `output`; `projection` holds one expression for each.
-    pub fn new(projection: Projection, output: &EdgeSchema) -> Self {
-        Self { projection, schema: output.arrow() }
+    /// A projection to the columns of `output`; `projection` holds one expression for each. Those at the indices
+    /// `needs_value` are NULL for null rows and deletes, whatever their expression gives.
+    pub fn new(projection: Projection, needs_value: Vec<usize>, output: &EdgeSchema) -> Self {
+        Self { projection, needs_value, schema: output.arrow() }
+    }
+
+    fn clear_without_value(&self, columns: &mut [ArrayRef], input: &ChangeBatch) {
+        if self.needs_value.is_empty() || (input.null_value.is_none() && input.ops == Ops::Inserts) {
+            return;
+        }
+        let without: BooleanArray =
+            (0..input.len()).map(|row| Some(input.is_null_row(row) || input.ops.get(row) == Op::Delete)).collect();
+        for &index in &self.needs_value {
+            columns[index] =
+                compute::nullif(&columns[index], &without).expect("the mask is as long as the computed columns");
+        }
     }
 }
 
 impl Operator for Project {
     fn on_changes(&mut self, _port: Port, input: ChangeBatch, out: &mut Output) -> Step {
         let mut errors = ErrorSink::default();
-        let columns = self.projection.evaluate(&input.rows, &out.context, &mut errors);
+        let mut columns = self.projection.evaluate(&input.rows, &out.context, &mut errors);
+        self.clear_without_value(&mut columns, &input);
         errors.errors.retain(|error| !input.is_null_row(error.row));
         out.report(&input, errors);
         let rows = rows_of(&self.schema, columns, input.len());

@@ -187,20 +187,9 @@ fn define_column(
 /// Types are checked where they are declared, so that everything below may rely on them.
 pub(super) fn check_type(ty: &SqlType) -> Result<(), Diagnostic> {
     match ty {
-        SqlType::Decimal { precision, scale } => {
-            let wrong = |text: String| Err(Diagnostic::new(Code::InvalidLiteral, text));
-            if *precision == 0 {
-                wrong(format!("precision of {ty} must be at least 1"))
-            } else if scale > precision {
-                wrong(format!("scale of {ty} must not be greater than its precision"))
-            } else if *precision > SqlType::MAX_DECIMAL_PRECISION {
-                Err(Diagnostic::new(
-                    Code::LimitExceeded,
-                    format!("precision of {ty} is over the limit of {}", SqlType::MAX_DECIMAL_PRECISION),
-                ))
-            } else {
-                Ok(())
-            }
+        SqlType::Decimal { precision, .. } if *precision > SqlType::MAX_DECIMAL_PRECISION => {
+            let limit = SqlType::MAX_DECIMAL_PRECISION;
+            Err(Diagnostic::new(Code::LimitExceeded, format!("precision of {ty} is over the limit of {limit}")))
         }
         SqlType::Array(element) => check_type(element),
         SqlType::Map(key, value) => check_type(key).and_then(|()| check_type(value)),

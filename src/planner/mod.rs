@@ -43,3 +43,6 @@ pub use graph::OperatorGraph;
 pub use planned::{OutputColumn, PlannedQuery, SourceDefinition, TopicPlan};
 pub use query::{insert_query_id, plan_create_as, plan_insert_select, plan_push, plan_stream_scan};
 pub use query_name::{QueryVerb, query_id};
+
+#[cfg(test)]
+mod tests;
