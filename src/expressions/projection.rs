@@ -1,0 +1,179 @@
+//! Compiled expressions over batches: select lists, conditions, table functions.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray, ListArray, RecordBatch};
+
+use super::analyze::{Analyzer, sql_text, type_text};
+use super::evaluate::value::{Failures, Value};
+use super::evaluate::{Evaluator, Frame, truths};
+use super::program::{Op, Program};
+use super::{EdgeSchema, ErrorSink, EvaluationContext, EvaluationError};
+use crate::diagnostics::{Code, Diagnostic};
+use crate::functions::FunctionRegistry;
+use crate::sql::ast::{Expr, ExprKind};
+use crate::types::SqlType;
+
+/// Expressions evaluated together, so that common sub-expressions are computed once.
+#[derive(Debug)]
+pub struct Projection {
+    program: Program,
+    labels: Vec<String>,
+    /// The columns of the batch that the program reads.
+    reads: Vec<usize>,
+}
+
+impl Projection {
+    /// Compiles expressions; each label names its expression in the error sink.
+    ///
+    /// # Errors
+    /// As [`super::type_of`].
+    pub fn compile(
+        expressions: &[(String, Expr)],
+        input: &EdgeSchema,
+        functions: &FunctionRegistry,
+    ) -> Result<Self, Diagnostic> {
+        let mut analyzer = Analyzer::new(input, functions);
+        let roots = expressions.iter().map(|(_, expr)| analyzer.analyze(expr)).collect::<Result<_, _>>()?;
+        let labels = expressions.iter().map(|(label, _)| label.clone()).collect();
+        Ok(Self::of(analyzer.finish(roots), labels))
+    }
+
+    fn of(program: Program, labels: Vec<String>) -> Self {
+        let reads = columns_read(&program);
+        Self { program, labels, reads }
+    }
+
+    /// The types of the expressions; `None` is the untyped NULL.
+    pub fn types(&self) -> impl Iterator<Item = Option<&SqlType>> {
+        self.program.roots.iter().map(|root| self.program.nodes[root.0].ty.as_ref())
+    }
+
+    /// One array per expression, each as long as `rows`. An untyped NULL gives an array of null strings.
+    pub fn evaluate(&self, rows: &RecordBatch, context: &EvaluationContext, errors: &mut ErrorSink) -> Vec<ArrayRef> {
+        let mut evaluator = Evaluator::new(&self.program, frame(rows, &self.reads, context));
+        self.program
+            .roots
+            .iter()
+            .zip(&self.labels)
+            .map(|(root, label)| {
+                let outcome = evaluator.root(*root);
+                report(&outcome.failures, label, errors);
+                Arc::clone(outcome.value.array())
+            })
+            .collect()
+    }
+}
+
+/// A condition: WHERE, HAVING.
+#[derive(Debug)]
+pub struct Predicate {
+    condition: Projection,
+}
+
+impl Predicate {
+    /// Compiles a condition; `label` names the clause in the error sink and in messages (`WHERE`).
+    ///
+    /// # Errors
+    /// As [`super::type_of`]; the type must be BOOLEAN.
+    pub fn compile(
+        label: &str,
+        expr: &Expr,
+        input: &EdgeSchema,
+        functions: &FunctionRegistry,
+    ) -> Result<Self, Diagnostic> {
+        let mut analyzer = Analyzer::new(input, functions);
+        let root = analyzer.analyze(expr)?;
+        if analyzer.type_of(root) != Some(&SqlType::Boolean) {
+            let given = type_text(analyzer.type_of(root));
+            return Err(Diagnostic::new(Code::TypeMismatch, format!("the {label} condition is {given}, not BOOLEAN"))
+                .with_detail(format!(
+                    "Type error in {label} expression: Should evaluate to boolean but is {} ({given}) instead.",
+                    sql_text(expr)
+                ))
+                .at(expr.span));
+        }
+        Ok(Self { condition: Projection::of(analyzer.finish(vec![root]), vec![label.to_owned()]) })
+    }
+
+    /// True where the condition holds; false where it does not, is null or failed. Never null.
+    pub fn evaluate(&self, rows: &RecordBatch, context: &EvaluationContext, errors: &mut ErrorSink) -> BooleanArray {
+        let arrays = self.condition.evaluate(rows, context, errors);
+        truths(&arrays[0])
+    }
+}
+
+/// A call of a table function: each row of the batch gives the rows in its list.
+#[derive(Debug)]
+pub struct TableExpression {
+    call: Projection,
+    element: SqlType,
+}
+
+impl TableExpression {
+    /// Compiles a call of a table function; `label` names it in the error sink.
+    ///
+    /// # Errors
+    /// As [`super::type_of`]; `expr` must be a call of a table function.
+    pub fn compile(
+        label: &str,
+        expr: &Expr,
+        input: &EdgeSchema,
+        functions: &FunctionRegistry,
+    ) -> Result<Self, Diagnostic> {
+        let ExprKind::Call { function, args } = &expr.kind else {
+            return Err(Diagnostic::new(Code::Unsupported, "only a call of a table function makes rows").at(expr.span));
+        };
+        let mut analyzer = Analyzer::new(input, functions);
+        let root = analyzer.resolved_call(function, args).map_err(|diagnostic| diagnostic.at(expr.span))?;
+        let Some(SqlType::Array(element)) = analyzer.type_of(root).cloned() else {
+            return Err(Diagnostic::new(Code::WrongKind, format!("function {function} is no table function")).at(expr.span));
+        };
+        Ok(Self { call: Projection::of(analyzer.finish(vec![root]), vec![label.to_owned()]), element: *element })
+    }
+
+    /// The type of the rows made.
+    pub fn element_type(&self) -> &SqlType {
+        &self.element
+    }
+
+    /// Per row of the batch the list of the rows to make; a NULL list, or a failure, makes none.
+    pub fn evaluate(&self, rows: &RecordBatch, context: &EvaluationContext, errors: &mut ErrorSink) -> ListArray {
+        let arrays = self.call.evaluate(rows, context, errors);
+        arrays[0].as_list::<i32>().clone()
+    }
+}
+
+/// The columns of a batch that a program reads, as its frame.
+fn frame<'a>(batch: &RecordBatch, reads: &[usize], context: &'a EvaluationContext) -> Frame<'a> {
+    let mut columns = vec![None; batch.num_columns()];
+    for i in reads {
+        columns[*i] = Some(Value::column(Arc::clone(batch.column(*i))));
+    }
+    Frame { columns, rows: batch.num_rows(), context }
+}
+
+/// Every column that a program or its lambdas read.
+fn columns_read(program: &Program) -> Vec<usize> {
+    let mut reads: Vec<usize> = Vec::new();
+    for node in &program.nodes {
+        match &node.op {
+            Op::Column(i) => reads.push(*i),
+            Op::Call { lambdas, .. } => {
+                reads.extend(lambdas.iter().flat_map(|lambda| lambda.captures.iter().copied()));
+            }
+            _ => {}
+        }
+    }
+    reads.sort_unstable();
+    reads.dedup();
+    reads
+}
+
+fn report(failures: &Failures, label: &str, errors: &mut ErrorSink) {
+    errors.errors.extend(failures.soft.iter().chain(&failures.hard).map(|(row, message)| EvaluationError {
+        row: *row,
+        expression: label.to_owned(),
+        message: message.clone().into_owned(),
+    }));
+}

@@ -1,0 +1,233 @@
+//! What a function is: its documentation, its overloads, and the kernel behind each.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::arrow::array::ArrayRef;
+
+use super::call::Call;
+use super::signature::{Param, ParamType};
+use crate::types::SqlType;
+
+/// Kinds of functions; a name is of one kind only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A value per row.
+    Scalar,
+    /// A value per group.
+    Aggregate,
+    /// Rows per row.
+    Table,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Scalar => "SCALAR",
+            Self::Aggregate => "AGGREGATE",
+            Self::Table => "TABLE",
+        })
+    }
+}
+
+/// What computes an overload: one value per row of the call. Kernels never fail; rows do, through the call.
+pub(crate) type Kernel = Arc<dyn Fn(&mut Call<'_>) -> ArrayRef + Send + Sync>;
+
+/// The type of an overload's result from those of its arguments; the error is a sentence.
+pub(crate) type TypeRule = fn(&[SqlType]) -> Result<SqlType, String>;
+
+/// What an overload gives.
+#[derive(Clone)]
+pub(crate) enum Returns {
+    /// A type in which generics may stand.
+    Type(ParamType),
+    /// A type computed from the arguments', with how it is shown.
+    Rule(TypeRule, &'static str),
+    /// As a rule; the arguments are then converted to the result's type.
+    Common(TypeRule, &'static str),
+}
+
+/// One way to call a function.
+#[derive(Clone)]
+pub struct Overload {
+    params: Vec<Param>,
+    returns: Returns,
+    /// `None` where only the signature is known: the function is not built yet.
+    kernel: Option<Kernel>,
+}
+
+impl Overload {
+    /// The parameters; at most one is variadic.
+    pub fn params(&self) -> &[Param] {
+        &self.params
+    }
+
+    /// The type of the result, for people.
+    pub fn returns(&self) -> String {
+        match &self.returns {
+            Returns::Type(ty) => ty.to_string(),
+            Returns::Rule(_, shown) | Returns::Common(_, shown) => (*shown).to_owned(),
+        }
+    }
+
+    /// Position of the variadic parameter.
+    pub(crate) fn variadic(&self) -> Option<usize> {
+        self.params.iter().position(|param| param.variadic)
+    }
+
+    /// The parameter that each of `n` arguments goes to, if so many can be given.
+    pub(crate) fn assign(&self, n: usize) -> Option<Vec<&Param>> {
+        let Some(variadic) = self.variadic() else {
+            return (n == self.params.len()).then(|| self.params.iter().collect());
+        };
+        let fixed = self.params.len() - 1;
+        let many = n.checked_sub(fixed)?;
+        let (before, after) = (&self.params[..variadic], &self.params[variadic + 1..]);
+        Some(before.iter().chain(std::iter::repeat_n(&self.params[variadic], many)).chain(after).collect())
+    }
+
+    pub(crate) fn result(&self) -> &Returns {
+        &self.returns
+    }
+
+    pub(crate) fn kernel(&self) -> Option<&Kernel> {
+        self.kernel.as_ref()
+    }
+}
+
+impl fmt::Debug for Overload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} -> {}", self.params, self.returns())
+    }
+}
+
+/// A function of the dialect.
+#[derive(Debug, Clone)]
+pub struct Function {
+    name: &'static str,
+    kind: Kind,
+    category: &'static str,
+    description: &'static str,
+    example: Option<&'static str>,
+    deterministic: bool,
+    overloads: Vec<Overload>,
+}
+
+impl Function {
+    fn new(kind: Kind, name: &'static str, category: &'static str, description: &'static str) -> Self {
+        Self { name, kind, category, description, example: None, deterministic: true, overloads: Vec::new() }
+    }
+
+    pub(crate) fn scalar(name: &'static str, category: &'static str, description: &'static str) -> Self {
+        Self::new(Kind::Scalar, name, category, description)
+    }
+
+    pub(crate) fn aggregate(name: &'static str, description: &'static str) -> Self {
+        Self::new(Kind::Aggregate, name, "AGGREGATE", description)
+    }
+
+    /// A table function: its kernel gives an array of the rows per row.
+    pub(crate) fn table(name: &'static str, description: &'static str) -> Self {
+        Self::new(Kind::Table, name, "TABLE", description)
+    }
+
+    /// Adds an overload: parameters and result as signatures write them.
+    pub(crate) fn overload(
+        self,
+        params: &str,
+        returns: &str,
+        kernel: impl Fn(&mut Call<'_>) -> ArrayRef + Send + Sync + 'static,
+    ) -> Self {
+        self.add(params, Returns::Type(ParamType::parse(returns)), Some(Arc::new(kernel)))
+    }
+
+    /// Adds an overload whose result type is computed.
+    pub(crate) fn with_rule(
+        self,
+        params: &str,
+        (rule, shown): (TypeRule, &'static str),
+        kernel: impl Fn(&mut Call<'_>) -> ArrayRef + Send + Sync + 'static,
+    ) -> Self {
+        self.add(params, Returns::Rule(rule, shown), Some(Arc::new(kernel)))
+    }
+
+    /// Adds an overload whose arguments are converted to the result's computed type.
+    pub(crate) fn with_common(
+        self,
+        params: &str,
+        (rule, shown): (TypeRule, &'static str),
+        kernel: impl Fn(&mut Call<'_>) -> ArrayRef + Send + Sync + 'static,
+    ) -> Self {
+        self.add(params, Returns::Common(rule, shown), Some(Arc::new(kernel)))
+    }
+
+    /// Adds an overload of which only the signature is known.
+    pub(crate) fn unbuilt(self, params: &str, returns: &str) -> Self {
+        self.add(params, Returns::Type(ParamType::parse(returns)), None)
+    }
+
+    fn add(mut self, params: &str, returns: Returns, kernel: Option<Kernel>) -> Self {
+        self.overloads.push(Overload { params: Param::parse_list(params), returns, kernel });
+        self
+    }
+
+    /// Adds an example call.
+    pub(crate) fn example(mut self, example: &'static str) -> Self {
+        self.example = Some(example);
+        self
+    }
+
+    /// Says that two calls with the same arguments may differ.
+    pub(crate) fn varying(mut self) -> Self {
+        self.deterministic = false;
+        self
+    }
+
+    /// Name, upper case.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Kind.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The group it is listed in: `STRING`, `MATHEMATICAL`, ….
+    pub fn category(&self) -> &'static str {
+        self.category
+    }
+
+    /// What it does, in sentences.
+    pub fn description(&self) -> &'static str {
+        self.description
+    }
+
+    /// A call and its result.
+    pub fn example_call(&self) -> Option<&'static str> {
+        self.example
+    }
+
+    /// The ways to call it.
+    pub fn overloads(&self) -> &[Overload] {
+        &self.overloads
+    }
+
+    /// True if the result depends on the arguments alone.
+    pub fn is_deterministic(&self) -> bool {
+        self.deterministic
+    }
+
+    /// An overload as users read it: `SUBSTRING(STRING str, INTEGER pos)`.
+    pub fn signature(&self, overload: &Overload) -> String {
+        let params: Vec<String> = overload
+            .params
+            .iter()
+            .map(|param| {
+                let dots = if param.variadic { "..." } else { "" };
+                format!("{}{dots} {}", param.ty, param.name)
+            })
+            .collect();
+        format!("{}({})", self.name, params.join(", "))
+    }
+}
