@@ -42,7 +42,7 @@ pub(crate) use evaluate::construct::map_array;
 pub(crate) use evaluate::equality::equality;
 pub use evaluate::read_timestamp;
 pub(crate) use evaluate::value::{Typed, Value};
-pub use projection::{Predicate, Projection, TableExpression};
+pub use projection::{Predicate, Projection};
 
 /// The type of an expression over an edge; `None` is the untyped NULL.
 ///

@@ -1,8 +1,8 @@
-//! Compiled expressions over batches: select lists, conditions, table functions.
+//! Compiled expressions over batches: select lists and conditions.
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray, ListArray, RecordBatch};
+use datafusion::arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 
 use super::analyze::{Analyzer, sql_text, type_text};
 use super::evaluate::value::{Failures, Value};
@@ -11,7 +11,7 @@ use super::program::{Op, Program};
 use super::{EdgeSchema, ErrorSink, EvaluationContext, EvaluationError};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::functions::FunctionRegistry;
-use crate::sql::ast::{Expr, ExprKind};
+use crate::sql::ast::Expr;
 use crate::types::SqlType;
 
 /// Expressions evaluated together, so that common sub-expressions are computed once.
@@ -100,47 +100,6 @@ impl Predicate {
     pub fn evaluate(&self, rows: &RecordBatch, context: &EvaluationContext, errors: &mut ErrorSink) -> BooleanArray {
         let arrays = self.condition.evaluate(rows, context, errors);
         truths(&arrays[0])
-    }
-}
-
-/// A call of a table function: each row of the batch gives the rows in its list.
-#[derive(Debug)]
-pub struct TableExpression {
-    call: Projection,
-    element: SqlType,
-}
-
-impl TableExpression {
-    /// Compiles a call of a table function; `label` names it in the error sink.
-    ///
-    /// # Errors
-    /// As [`super::type_of`]; `expr` must be a call of a table function.
-    pub fn compile(
-        label: &str,
-        expr: &Expr,
-        input: &EdgeSchema,
-        functions: &FunctionRegistry,
-    ) -> Result<Self, Diagnostic> {
-        let ExprKind::Call { function, args } = &expr.kind else {
-            return Err(Diagnostic::new(Code::Unsupported, "only a call of a table function makes rows").at(expr.span));
-        };
-        let mut analyzer = Analyzer::new(input, functions);
-        let root = analyzer.resolved_call(function, args).map_err(|diagnostic| diagnostic.at(expr.span))?;
-        let Some(SqlType::Array(element)) = analyzer.type_of(root).cloned() else {
-            return Err(Diagnostic::new(Code::WrongKind, format!("function {function} is no table function")).at(expr.span));
-        };
-        Ok(Self { call: Projection::of(analyzer.finish(vec![root]), vec![label.to_owned()]), element: *element })
-    }
-
-    /// The type of the rows made.
-    pub fn element_type(&self) -> &SqlType {
-        &self.element
-    }
-
-    /// Per row of the batch the list of the rows to make; a NULL list, or a failure, makes none.
-    pub fn evaluate(&self, rows: &RecordBatch, context: &EvaluationContext, errors: &mut ErrorSink) -> ListArray {
-        let arrays = self.call.evaluate(rows, context, errors);
-        arrays[0].as_list::<i32>().clone()
     }
 }
 

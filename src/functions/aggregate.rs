@@ -31,16 +31,22 @@ pub(super) fn functions() -> Vec<Function> {
         correlation = correlation.unbuilt(&format!("x {ty}, y {ty}"), "DOUBLE");
     }
     vec![
-        Function::aggregate("ATTR", "The value of a group in which all values are the same, else null.").unbuilt("value T", "T"),
+        Function::aggregate("ATTR", "The value of a group in which all values are the same, else null.")
+            .unbuilt("value T", "T"),
         each(Function::aggregate("AVG", "The mean of the values of a group."), &plain, Some("DOUBLE")),
         Function::aggregate("COLLECT_LIST", "The values of a group in an array.").unbuilt("value T", "ARRAY<T>"),
-        Function::aggregate("COLLECT_SET", "The distinct values of a group in an array.").unbuilt("value T", "ARRAY<T>"),
+        Function::aggregate("COLLECT_SET", "The distinct values of a group in an array.")
+            .unbuilt("value T", "ARRAY<T>"),
         correlation,
-        Function::aggregate("COUNT", "How many rows of a group have a value.").unbuilt("", "BIGINT").unbuilt("value T", "BIGINT"),
-        Function::aggregate("COUNT_DISTINCT", "About how many distinct values a group has.").unbuilt("value T", "BIGINT"),
+        Function::aggregate("COUNT", "How many rows of a group have a value.")
+            .unbuilt("", "BIGINT")
+            .unbuilt("value T", "BIGINT"),
+        Function::aggregate("COUNT_DISTINCT", "About how many distinct values a group has.")
+            .unbuilt("value T", "BIGINT"),
         by_offset("EARLIEST_BY_OFFSET", "The first value of a group, or its first n."),
         by_offset("LATEST_BY_OFFSET", "The last value of a group, or its last n."),
-        Function::aggregate("HISTOGRAM", "How often each value stands in a group.").unbuilt("value STRING", "MAP<STRING, BIGINT>"),
+        Function::aggregate("HISTOGRAM", "How often each value stands in a group.")
+            .unbuilt("value STRING", "MAP<STRING, BIGINT>"),
         each(Function::aggregate("MAX", "The largest value of a group."), &ordered, None),
         each(Function::aggregate("MIN", "The smallest value of a group."), &ordered, None),
         each(Function::aggregate("STDDEV_SAMP", "The sample variance of a group."), &plain, Some("DOUBLE")),
@@ -48,6 +54,7 @@ pub(super) fn functions() -> Vec<Function> {
         sum,
         sum_list,
         Function::aggregate("TOPK", "The k largest values of a group.").unbuilt("value T, k INTEGER", "ARRAY<T>"),
-        Function::aggregate("TOPKDISTINCT", "The k largest distinct values of a group.").unbuilt("value T, k INTEGER", "ARRAY<T>"),
+        Function::aggregate("TOPKDISTINCT", "The k largest distinct values of a group.")
+            .unbuilt("value T, k INTEGER", "ARRAY<T>"),
     ]
 }

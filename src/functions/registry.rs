@@ -60,7 +60,8 @@ impl FunctionRegistry {
     /// All built-in functions.
     pub fn builtin() -> Self {
         let mut functions = BTreeMap::new();
-        for function in super::scalar::functions().into_iter().chain(super::table::functions()).chain(super::aggregate::functions())
+        for function in
+            super::scalar::functions().into_iter().chain(super::table::functions()).chain(super::aggregate::functions())
         {
             let name = function.name();
             let known = functions.insert(name, function);
@@ -167,8 +168,7 @@ fn ambiguous(function: &Function, args: &[Argument]) -> Diagnostic {
 
 fn not_accepted(function: &Function, args: &[Argument]) -> Diagnostic {
     let name = function.name();
-    let alternatives: Vec<String> =
-        function.overloads().iter().map(|overload| function.signature(overload)).collect();
+    let alternatives: Vec<String> = function.overloads().iter().map(|overload| function.signature(overload)).collect();
     Diagnostic::new(Code::FunctionArguments, format!("no overload of function {name} takes ({})", shown(args)))
         .with_detail(format!(
             "Function '{}' does not accept parameters ({}).\nValid alternatives are:\n{}\nFor detailed information on a \

@@ -190,10 +190,8 @@ mod tests {
     #[test]
     fn signatures_read_back() {
         let params = Param::parse_list("m MAP<K, V>, f (K, V) => R, n INTEGER!, more STRING...");
-        let shown: Vec<String> = params
-            .iter()
-            .map(|p| format!("{} {} {} {}", p.name, p.ty, p.fails_on_null, p.variadic))
-            .collect();
+        let shown: Vec<String> =
+            params.iter().map(|p| format!("{} {} {} {}", p.name, p.ty, p.fails_on_null, p.variadic)).collect();
         assert_eq!(
             shown,
             [

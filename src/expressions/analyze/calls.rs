@@ -11,24 +11,15 @@ use crate::types::{Name, SqlType};
 use super::{Analyzer, NodeId, Op, ProgramBuilder, Scope, Value, sql_text};
 
 impl Analyzer<'_> {
+    /// A call of a function; that of a table function gives the array of its rows.
     pub(super) fn call(&mut self, function: &Name, args: &[Expr]) -> Result<NodeId, Diagnostic> {
-        match self.functions.kind(function) {
-            Some(Kind::Aggregate) => Err(Diagnostic::new(
+        if self.functions.kind(function) == Some(Kind::Aggregate) {
+            return Err(Diagnostic::new(
                 Code::InvalidGrouping,
                 format!("aggregate function {function} cannot stand here"),
             )
-            .with_hint("Aggregates stand in the SELECT list or HAVING of a query with GROUP BY.")),
-            Some(Kind::Table) => Err(Diagnostic::new(
-                Code::Unsupported,
-                format!("table function {function} cannot stand here"),
-            )
-            .with_hint("Table functions stand in the SELECT list of a query over a stream.")),
-            _ => self.resolved_call(function, args),
+            .with_hint("Aggregates stand in the SELECT list or HAVING of a query with GROUP BY."));
         }
-    }
-
-    /// A call of any kind of function but aggregates: what a table function gives is the array of its rows.
-    pub(crate) fn resolved_call(&mut self, name: &Name, args: &[Expr]) -> Result<NodeId, Diagnostic> {
         // Arguments first, lambdas apart: their parameters' types come from the others.
         let mut nodes: Vec<Option<NodeId>> = Vec::with_capacity(args.len());
         let mut given = Vec::with_capacity(args.len());
@@ -45,7 +36,7 @@ impl Analyzer<'_> {
             given.push(argument);
         }
         let functions = self.functions;
-        let mut resolved = functions.resolve(name, &given)?;
+        let mut resolved = functions.resolve(function, &given)?;
         let mut lambdas = Vec::new();
         let mut values = Vec::with_capacity(args.len());
         let mut arg_types = Vec::with_capacity(args.len());
@@ -66,7 +57,7 @@ impl Analyzer<'_> {
         }
         let returns = self.result_of(&resolved, &mut values, &mut arg_types)?;
         let overload = resolved.overload();
-        let kernel = overload.kernel().ok_or_else(|| Diagnostic::not_implemented(format!("function {name}")))?;
+        let kernel = overload.kernel().ok_or_else(|| Diagnostic::not_implemented(format!("function {function}")))?;
         let callable = Callable {
             name: resolved.function.name(),
             overload: resolved.index,

@@ -68,7 +68,9 @@ impl<'a> Analyzer<'a> {
         match &expr.kind {
             ExprKind::Literal(literal) => self.literal(literal),
             ExprKind::Column(column) => self.column(column),
-            ExprKind::Star => Err(Diagnostic::new(Code::SyntaxError, "`*` stands only in COUNT(*) and as a select item")),
+            ExprKind::Star => {
+                Err(Diagnostic::new(Code::SyntaxError, "`*` stands only in COUNT(*) and as a select item"))
+            }
             ExprKind::Unary { op, operand } => self.unary(*op, operand),
             ExprKind::Binary { op, left, right } => self.binary(*op, left, right),
             ExprKind::IsNull { operand, negated } => {
@@ -91,9 +93,10 @@ impl<'a> Analyzer<'a> {
             ExprKind::Struct(fields) => self.structure(fields),
             ExprKind::Field { base, field } => self.field(base, field),
             ExprKind::Subscript { base, index } => self.subscript(base, index),
-            ExprKind::IntervalUnit(unit) => {
-                Err(Diagnostic::new(Code::SyntaxError, format!("the unit {unit} stands only as an argument of a function")))
-            }
+            ExprKind::IntervalUnit(unit) => Err(Diagnostic::new(
+                Code::SyntaxError,
+                format!("the unit {unit} stands only as an argument of a function"),
+            )),
         }
     }
 

@@ -17,8 +17,11 @@ impl Analyzer<'_> {
             }
             UnaryOp::Plus | UnaryOp::Minus if !ty.as_ref().is_some_and(SqlType::is_numeric) => {
                 let sign = if op == UnaryOp::Minus { "-" } else { "+" };
-                Err(Diagnostic::new(Code::TypeMismatch, format!("`{sign}` needs a number, not {}", type_text(ty.as_ref())))
-                    .at(operand.span))
+                Err(Diagnostic::new(
+                    Code::TypeMismatch,
+                    format!("`{sign}` needs a number, not {}", type_text(ty.as_ref())),
+                )
+                .at(operand.span))
             }
             UnaryOp::Plus => Ok(node),
             UnaryOp::Minus => Ok(self.program.node(Op::Negate, vec![node], ty)),
@@ -53,11 +56,13 @@ impl Analyzer<'_> {
     fn arithmetic(&mut self, op: BinaryOp, left: NodeId, right: NodeId) -> Result<NodeId, Diagnostic> {
         let (l, r) = (self.type_of(left).cloned(), self.type_of(right).cloned());
         let (Some(l), Some(r)) = (&l, &r) else {
-            return Err(Diagnostic::new(Code::TypeMismatch, "arithmetic on NULL is not supported").with_detail(format!(
-                "Arithmetic on types {} and {} are not supported.",
-                type_text(l.as_ref()),
-                type_text(r.as_ref())
-            )));
+            return Err(Diagnostic::new(Code::TypeMismatch, "arithmetic on NULL is not supported").with_detail(
+                format!(
+                    "Arithmetic on types {} and {} are not supported.",
+                    type_text(l.as_ref()),
+                    type_text(r.as_ref())
+                ),
+            ));
         };
         if op == BinaryOp::Add && *l == SqlType::String && *r == SqlType::String {
             return Ok(self.program.node(Op::JoinText, vec![left, right], Some(SqlType::String)));
@@ -149,15 +154,16 @@ impl Analyzer<'_> {
                 Ok(())
             }
             (Some(known), Some(other)) if known == other => Ok(()),
-            (Some(known), Some(other)) => {
-                Err(Diagnostic::new(Code::TypeMismatch, format!("{clause} is {other} where an earlier result is {known}"))
-                    .with_detail(format!(
-                        "Invalid Case expression. Type for all '{clause}' clauses should be the same.\n{clause} \
+            (Some(known), Some(other)) => Err(Diagnostic::new(
+                Code::TypeMismatch,
+                format!("{clause} is {other} where an earlier result is {known}"),
+            )
+            .with_detail(format!(
+                "Invalid Case expression. Type for all '{clause}' clauses should be the same.\n{clause} \
                          expression '{}' has type: {other}.\nPrevious THEN expression(s) type: {known}.",
-                        sql_text(result)
-                    ))
-                    .at(result.span))
-            }
+                sql_text(result)
+            ))
+            .at(result.span)),
         }
     }
 
@@ -175,13 +181,16 @@ impl Analyzer<'_> {
             .at(base.span));
         };
         let Some(i) = fields.iter().position(|candidate| candidate.name == *field) else {
-            return Err(Diagnostic::new(Code::UnknownColumn, format!("field {field} does not exist in {}", sql_text(base)))
-                .with_detail(format!(
-                    "No such field '{}' in struct: STRUCT with fields: {}",
-                    field.as_str(),
-                    fields.iter().map(|field| field.name.quoted()).collect::<Vec<_>>().join(", ")
-                ))
-                .with_near_miss(field.as_str(), fields.iter().map(|field| field.name.as_str())));
+            return Err(Diagnostic::new(
+                Code::UnknownColumn,
+                format!("field {field} does not exist in {}", sql_text(base)),
+            )
+            .with_detail(format!(
+                "No such field '{}' in struct: STRUCT with fields: {}",
+                field.as_str(),
+                fields.iter().map(|field| field.name.quoted()).collect::<Vec<_>>().join(", ")
+            ))
+            .with_near_miss(field.as_str(), fields.iter().map(|field| field.name.as_str())));
         };
         let ty = fields[i].ty.clone();
         Ok(self.program.node(Op::Field(i), vec![node], Some(ty)))

@@ -147,7 +147,9 @@ mod tests {
 
     #[test]
     fn halves_are_rounded_away_from_zero() {
-        for (text, scale, expected) in [("1.25", 1, "1.3"), ("-1.25", 1, "-1.3"), ("1.24", 1, "1.2"), ("5E-99", 2, "0.00")] {
+        for (text, scale, expected) in
+            [("1.25", 1, "1.3"), ("-1.25", 1, "-1.3"), ("1.24", 1, "1.2"), ("5E-99", 2, "0.00")]
+        {
             let exact = Exact::parse(text).expect("a number");
             assert_eq!(plain(exact.rescale(scale).expect("fits"), scale.unsigned_abs()), expected);
         }
@@ -155,7 +157,9 @@ mod tests {
 
     #[test]
     fn literals_have_the_digits_they_are_written_with() {
-        for (text, expected) in [("0.05", "DECIMAL(3, 2)"), ("0.5", "DECIMAL(2, 1)"), ("10.10", "DECIMAL(4, 2)"), ("1.", "DECIMAL(1, 0)")] {
+        for (text, expected) in
+            [("0.05", "DECIMAL(3, 2)"), ("0.5", "DECIMAL(2, 1)"), ("10.10", "DECIMAL(4, 2)"), ("1.", "DECIMAL(1, 0)")]
+        {
             assert_eq!(type_of(text).expect("a number").to_string(), expected);
         }
     }

@@ -47,9 +47,9 @@ fn exists(from: &SqlType, to: &SqlType) -> bool {
         (_, SqlType::String) => true,
         (SqlType::Array(f), SqlType::Array(t)) => exists(f, t),
         (SqlType::Map(fk, fv), SqlType::Map(tk, tv)) => exists(fk, tk) && exists(fv, tv),
-        (SqlType::Struct(f), SqlType::Struct(t)) => {
-            t.iter().all(|field| f.iter().find(|known| known.name == field.name).is_none_or(|known| exists(&known.ty, &field.ty)))
-        }
+        (SqlType::Struct(f), SqlType::Struct(t)) => t.iter().all(|field| {
+            f.iter().find(|known| known.name == field.name).is_none_or(|known| exists(&known.ty, &field.ty))
+        }),
         (SqlType::String, to) => !to.is_nested(),
         (SqlType::Date, SqlType::Timestamp) | (SqlType::Timestamp, SqlType::Date | SqlType::Time) => true,
         (from, to) => from.is_numeric() && to.is_numeric(),

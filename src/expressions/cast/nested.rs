@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, ListArray, MapArray, StructArray, new_null_array,
-};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, ListArray, MapArray, StructArray, new_null_array};
 use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::datatypes::{DataType, Field};
 
@@ -92,14 +90,14 @@ pub(super) fn structure(
             Some(i) => {
                 let mut inner = Vec::new();
                 let column = cast(source.column(i), &from[i].ty, &field.ty, &mut inner);
-                failures.extend(inner.into_iter().filter(|(row, _)| {
-                    array.is_valid(*row)
-                }));
+                failures.extend(inner.into_iter().filter(|(row, _)| array.is_valid(*row)));
                 column
             }
         });
     }
-    let DataType::Struct(fields) = SqlType::Struct(to.into()).arrow() else { unreachable!("a STRUCT has an Arrow struct") };
+    let DataType::Struct(fields) = SqlType::Struct(to.into()).arrow() else {
+        unreachable!("a STRUCT has an Arrow struct")
+    };
     if fields.is_empty() {
         return Arc::new(StructArray::new_empty_fields(array.len(), array.nulls().cloned()));
     }

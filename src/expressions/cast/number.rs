@@ -13,7 +13,9 @@ use crate::types::SqlType;
 /// A number to a number of another type.
 pub(super) fn convert(array: &ArrayRef, from: &SqlType, to: &SqlType, failures: &mut Vec<Failure>) -> ArrayRef {
     match (from, to) {
-        (SqlType::Integer, SqlType::BigInt) => Arc::new(array.as_primitive::<Int32Type>().unary::<_, Int64Type>(i64::from)),
+        (SqlType::Integer, SqlType::BigInt) => {
+            Arc::new(array.as_primitive::<Int32Type>().unary::<_, Int64Type>(i64::from))
+        }
         (SqlType::Integer, SqlType::Double) => {
             Arc::new(array.as_primitive::<Int32Type>().unary::<_, Float64Type>(f64::from))
         }
@@ -31,14 +33,16 @@ pub(super) fn convert(array: &ArrayRef, from: &SqlType, to: &SqlType, failures: 
         }
         (SqlType::Decimal { scale, .. }, SqlType::Integer) => {
             let divisor = power_of_ten(*scale).unwrap_or(i256::ONE);
-            let values: Int32Array =
-                decimal_text::digits(array).map(|value| value.map(|v| v.wrapping_div(divisor).as_i128() as i32)).collect();
+            let values: Int32Array = decimal_text::digits(array)
+                .map(|value| value.map(|v| v.wrapping_div(divisor).as_i128() as i32))
+                .collect();
             Arc::new(values)
         }
         (SqlType::Decimal { scale, .. }, SqlType::BigInt) => {
             let divisor = power_of_ten(*scale).unwrap_or(i256::ONE);
-            let values: Int64Array =
-                decimal_text::digits(array).map(|value| value.map(|v| v.wrapping_div(divisor).as_i128() as i64)).collect();
+            let values: Int64Array = decimal_text::digits(array)
+                .map(|value| value.map(|v| v.wrapping_div(divisor).as_i128() as i64))
+                .collect();
             Arc::new(values)
         }
         (SqlType::Decimal { scale, .. }, SqlType::Double) => {

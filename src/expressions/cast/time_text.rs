@@ -33,7 +33,9 @@ fn day_text(days: i64) -> String {
         .and_then(|days| days.checked_add(EPOCH_FROM_CE))
         .and_then(NaiveDate::from_num_days_from_ce_opt);
     match day {
-        Some(day) if (0..=9999).contains(&day.year()) => format!("{:04}-{:02}-{:02}", day.year(), day.month(), day.day()),
+        Some(day) if (0..=9999).contains(&day.year()) => {
+            format!("{:04}-{:02}-{:02}", day.year(), day.month(), day.day())
+        }
         Some(day) => format!("{:+}-{:02}-{:02}", day.year(), day.month(), day.day()),
         None => format!("day {days}"),
     }

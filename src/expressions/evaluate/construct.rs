@@ -16,8 +16,9 @@ use crate::types::SqlType;
 pub(super) fn array(args: Arguments, ty: &SqlType) -> Outcome {
     let SqlType::Array(element) = ty else { panic!("{ty} is not an ARRAY") };
     let n = args.values.len();
-    let indices: Vec<(usize, usize)> =
-        (0..args.rows).flat_map(|row| args.values.iter().enumerate().map(move |(i, value)| (i, at(value, row)))).collect();
+    let indices: Vec<(usize, usize)> = (0..args.rows)
+        .flat_map(|row| args.values.iter().enumerate().map(move |(i, value)| (i, at(value, row))))
+        .collect();
     let values = gather(&args.values.iter().collect::<Vec<_>>(), &indices);
     let offsets = OffsetBuffer::from_lengths(std::iter::repeat_n(n, args.rows));
     let list = ListArray::new(Arc::new(Field::new("item", element.arrow(), true)), offsets, values, None);

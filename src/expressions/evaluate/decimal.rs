@@ -2,7 +2,9 @@
 
 use std::cmp::Ordering;
 
-use datafusion::arrow::array::{Array, ArrayRef, Decimal128Array, Decimal256Array, Float64Array, Int32Array, Int64Array};
+use datafusion::arrow::array::{
+    Array, ArrayRef, Decimal128Array, Decimal256Array, Float64Array, Int32Array, Int64Array,
+};
 use datafusion::arrow::datatypes::i256;
 
 use super::Arguments;

@@ -1,10 +1,10 @@
 //! Deep equality of two arrays by position.
 
+use datafusion::arrow::array::make_comparator;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::compute::SortOptions;
 use datafusion::arrow::datatypes::{DataType, Float64Type};
-use datafusion::arrow::array::make_comparator;
 
 /// Says whether the value at a position of one array equals that at a position of another.
 pub(crate) type Equality<'a> = Box<dyn Fn(usize, usize) -> bool + 'a>;
@@ -41,8 +41,7 @@ fn not_null<'a>(left: &'a ArrayRef, right: &'a ArrayRef) -> Equality<'a> {
         }
         (DataType::Struct(_), DataType::Struct(_)) => {
             let (l, r) = (left.as_struct(), right.as_struct());
-            let fields: Vec<Equality<'a>> =
-                l.columns().iter().zip(r.columns()).map(|(l, r)| equality(l, r)).collect();
+            let fields: Vec<Equality<'a>> = l.columns().iter().zip(r.columns()).map(|(l, r)| equality(l, r)).collect();
             Box::new(move |i, j| fields.iter().all(|field| field(i, j)))
         }
         (DataType::Float64, DataType::Float64) => {

@@ -50,8 +50,7 @@ impl<'a> Evaluator<'a> {
         let mut failures = left.failures;
         failures.add_all(rows, nulls(left.value.array()));
         let stopped = failures.failed(rows);
-        let asked =
-            |row: usize| stopped.as_ref().is_none_or(|stopped| !stopped.value(row)) && l.value(row) != decider;
+        let asked = |row: usize| stopped.as_ref().is_none_or(|stopped| !stopped.value(row)) && l.value(row) != decider;
         let mut of_right = right.failures;
         of_right.add_all(rows, nulls(right.value.array()));
         of_right.retain(asked);
@@ -103,8 +102,11 @@ impl<'a> Evaluator<'a> {
         results.push(self.branch(node, branches * 2, &open, &mut failures));
         let arrays: Vec<&dyn Array> = results.iter().map(AsRef::as_ref).collect();
         // A result that is constant is held once.
-        let indices: Vec<(usize, usize)> =
-            chosen.iter().enumerate().map(|(row, branch)| (*branch, if arrays[*branch].len() == rows { row } else { 0 })).collect();
+        let indices: Vec<(usize, usize)> = chosen
+            .iter()
+            .enumerate()
+            .map(|(row, branch)| (*branch, if arrays[*branch].len() == rows { row } else { 0 }))
+            .collect();
         let array = interleave(&arrays, &indices).expect("typing gives all results of a CASE one type");
         Outcome { value: Value::column(array), failures }
     }

@@ -184,8 +184,9 @@ impl Failures {
 
     /// The same failures for each of `rows` rows: this belongs to a constant.
     pub(crate) fn spread(self, rows: usize) -> Self {
-        let spread =
-            |list: Vec<Failure>| list.into_iter().flat_map(|(_, message)| (0..rows).map(move |row| (row, message.clone()))).collect();
+        let spread = |list: Vec<Failure>| {
+            list.into_iter().flat_map(|(_, message)| (0..rows).map(move |row| (row, message.clone()))).collect()
+        };
         Self { hard: spread(self.hard), soft: spread(self.soft) }
     }
 }

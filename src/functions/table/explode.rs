@@ -7,8 +7,8 @@ use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
 use datafusion::arrow::compute::take;
 use datafusion::arrow::datatypes::{DataType, Field};
 
-use crate::functions::call::Call;
 use crate::functions::Function;
+use crate::functions::call::Call;
 
 /// More elements than this would make more than a million rows.
 const MOST_CUBED: usize = 20;
