@@ -11,14 +11,17 @@
 //!
 //! Reading order: [`Side`], [`RecordDecoder`] and [`RecordEncoder`], [`validate`], then the formats.
 
+mod base64_text;
 mod capability;
 mod codec;
 mod column;
+mod delimited;
 mod format_name;
 mod json;
 mod kafka;
 mod none;
 mod side;
+mod source;
 #[cfg(test)]
 mod testing;
 
@@ -44,6 +47,7 @@ pub fn decoder(side: &Side, wanted: &[usize]) -> Result<Box<dyn RecordDecoder>, 
         return Ok(Box::new(none::NoneDecoder));
     }
     match side.format {
+        FormatName::Delimited => Ok(Box::new(delimited::DelimitedDecoder::new(side, wanted))),
         FormatName::Json => Ok(Box::new(json::JsonDecoder::new(side, wanted))),
         FormatName::Kafka => Ok(Box::new(kafka::KafkaDecoder::new(&side.columns[0].ty, !wanted.is_empty()))),
         other => Err(FormatError::NotImplemented(other)),
@@ -60,6 +64,7 @@ pub fn encoder(side: &Side) -> Result<Box<dyn RecordEncoder>, FormatError> {
         return Ok(Box::new(none::NoneEncoder));
     }
     match side.format {
+        FormatName::Delimited => Ok(Box::new(delimited::DelimitedEncoder::new(side))),
         FormatName::Json => Ok(Box::new(json::JsonEncoder::new(side))),
         FormatName::Kafka => Ok(Box::new(kafka::KafkaEncoder)),
         other => Err(FormatError::NotImplemented(other)),

@@ -1,20 +1,14 @@
 //! JSON values into columns of scalar types: the table of conversions.
 
-use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use datafusion::arrow::datatypes::i256;
 
 use super::Fault;
 use super::cursor::{Cursor, Number, RawString};
 use super::text::{push_number_text, push_value_text, unescape};
+use crate::formats::base64_text;
 use crate::formats::column::{Text, Values};
 use crate::types::decimal_text::{DecimalMisfit, DecimalText};
 use crate::types::java_number::parse_double;
-
-/// Base64 as Jackson reads it: padded, spare bits of the last letter ignored.
-const BASE64: GeneralPurpose =
-    GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
 
 /// Milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
@@ -209,9 +203,10 @@ pub(super) fn bytes(cursor: &mut Cursor<'_>, column: &mut Text) -> Result<(), Bo
     if cursor.peek() != Some(b'"') {
         return Err(wrong_kind(cursor, "BYTES"));
     }
-    let mut text = owned_string(cursor)?;
-    text.retain(|c| c > ' ');
-    BASE64.decode_vec(text, column.buffer()).map_err(|_| bad_text("BYTES"))?;
+    let text = owned_string(cursor)?;
+    if !base64_text::push_decoded(column.buffer(), &text) {
+        return Err(bad_text("BYTES"));
+    }
     column.end();
     Ok(())
 }
