@@ -228,7 +228,6 @@ impl Analyzer<'_> {
             ExprKind::Cast { ty, .. } => {
                 let span = ty.span;
                 let resolved = ty.resolve(&|custom| self.catalog.custom_type(custom).cloned())?;
-                super::define_source::check_type(&resolved).map_err(|error| error.at(span))?;
                 *ty = TypeName { span, ..TypeName::from(&resolved) };
             }
             ExprKind::Lambda { params, .. } => {

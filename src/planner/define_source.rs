@@ -152,7 +152,6 @@ fn define_column(
 ) -> Result<Column, Diagnostic> {
     let name = &definition.name;
     let ty = definition.ty.resolve(&|custom| catalog.custom_type(custom).cloned())?;
-    check_type(&ty).map_err(|error| error.at(definition.ty.span))?;
     let role = match (&definition.role, is_table) {
         (ColumnDefinitionRole::Value, _) => ColumnRole::Value,
         (ColumnDefinitionRole::Key, false) | (ColumnDefinitionRole::PrimaryKey, true) => ColumnRole::Key,
@@ -182,20 +181,6 @@ fn define_column(
         }
     };
     Ok(Column { name: name.name.clone(), ty, role })
-}
-
-/// Types are checked where they are declared, so that everything below may rely on them.
-pub(super) fn check_type(ty: &SqlType) -> Result<(), Diagnostic> {
-    match ty {
-        SqlType::Decimal { precision, .. } if *precision > SqlType::MAX_DECIMAL_PRECISION => {
-            let limit = SqlType::MAX_DECIMAL_PRECISION;
-            Err(Diagnostic::new(Code::LimitExceeded, format!("precision of {ty} is over the limit of {limit}")))
-        }
-        SqlType::Array(element) => check_type(element),
-        SqlType::Map(key, value) => check_type(key).and_then(|()| check_type(value)),
-        SqlType::Struct(fields) => fields.iter().try_for_each(|field| check_type(&field.ty)),
-        _ => Ok(()),
-    }
 }
 
 /// `ARRAY<STRUCT<KEY STRING, VALUE BYTES>>`

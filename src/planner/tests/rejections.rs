@@ -25,8 +25,8 @@ fn unknown_names_are_refused_with_place_and_hint() {
          Hint: Did you mean S? Remove the quotes: names without quotes are upper case.",
     );
     check(
-        &format!("{S}\nSELECT x.* FROM s EMIT CHANGES;"),
-        "UNKNOWN_SOURCE: line 3:8: X is not a source or alias of this query",
+        &format!("{S}\nSELECT other.* FROM s EMIT CHANGES;"),
+        "UNKNOWN_SOURCE: line 3:8: OTHER is not a source or alias of this query",
     );
     check_refused(&format!("{S} SELECT s.v FROM s a EMIT CHANGES;"), Code::UnknownSource, "S is not a source or alias");
 }
