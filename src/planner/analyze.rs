@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::context::PlanContext;
-use super::function_kinds::{is_aggregate_call, is_table_call};
+use super::function_kinds::{calls, is_call};
 use super::magic_timestamp;
 use super::names::{NameGenerator, unique};
 use super::partition_by::{self, KeyPart};
@@ -18,6 +18,7 @@ use super::select::{self, SelectColumn};
 use crate::catalog::{Catalog, Source};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::expressions::{EdgeColumn, EdgeSchema, type_of};
+use crate::functions::{FunctionRegistry, Kind};
 use crate::planner::graph::ProjectColumn;
 use crate::sql::ast::{ColumnRef, Emit, Expr, ExprKind, Query, TypeName};
 use crate::types::{Name, SqlType};
@@ -76,6 +77,11 @@ pub(super) fn analyze<'a>(
 impl Analyzer<'_> {
     pub(super) fn source(&self) -> &Arc<Source> {
         &self.scope.relation().source
+    }
+
+    /// True if a function of this kind is called in the expression.
+    pub(super) fn calls(&self, expr: &Expr, kind: Kind) -> bool {
+        calls(expr, kind, self.ctx.functions)
     }
 
     pub(super) fn is_persistent(&self) -> bool {
@@ -191,11 +197,11 @@ impl Analyzer<'_> {
 
     /// A condition over `edge`, resolved and known to be BOOLEAN.
     fn condition(&self, clause: &str, condition: &Expr, edge: &EdgeSchema) -> Result<Expr, Diagnostic> {
-        if rewrite::any(condition, &is_aggregate_call) {
+        if self.calls(condition, Kind::Aggregate) {
             return Err(Diagnostic::new(Code::InvalidGrouping, format!("{clause} cannot hold aggregate functions"))
                 .at(condition.span));
         }
-        if rewrite::any(condition, &is_table_call) {
+        if self.calls(condition, Kind::Table) {
             return Err(Diagnostic::new(Code::InvalidProjection, format!("{clause} cannot hold table functions"))
                 .at(condition.span));
         }
@@ -259,14 +265,14 @@ impl Analyzer<'_> {
     ) -> Result<(Vec<SelectColumn>, Vec<ProjectColumn>), Diagnostic> {
         let mut calls: Vec<ProjectColumn> = Vec::new();
         for column in &mut columns {
-            if !rewrite::any(&column.expr, &is_table_call) {
+            if !self.calls(&column.expr, Kind::Table) {
                 continue;
             }
             if self.source().is_table() {
                 return Err(Diagnostic::new(Code::Unsupported, "table functions are not supported over a table")
                     .at(column.expr.span));
             }
-            column.expr = take_table_calls(&column.expr, &mut |call| {
+            column.expr = take_table_calls(&column.expr, self.ctx.functions, &mut |call| {
                 let taken = |name: &Name| edge.index_of(name).is_some();
                 let name = unique(&format!("KSQL_TABLE_{}", calls.len()), taken);
                 let replaced = Expr::column(name.clone());
@@ -279,10 +285,14 @@ impl Analyzer<'_> {
 
     /// The edge behind table function calls.
     fn with_calls(&self, edge: &EdgeSchema, calls: &[ProjectColumn]) -> Result<EdgeSchema, Diagnostic> {
-        let columns = calls
-            .iter()
-            .map(|call| Ok(EdgeColumn { name: call.name.clone(), ty: self.expression_type(&call.expr, edge)? }))
-            .collect::<Result<Vec<_>, Diagnostic>>()?;
+        let mut columns = Vec::with_capacity(calls.len());
+        for call in calls {
+            // A table function gives the array of the values it makes rows of.
+            let SqlType::Array(element) = self.expression_type(&call.expr, edge)? else {
+                return Err(Diagnostic::new(Code::Internal, "a table function gives no array").at(call.expr.span));
+            };
+            columns.push(EdgeColumn { name: call.name.clone(), ty: *element });
+        }
         Ok(append(edge, columns))
     }
 
@@ -317,15 +327,20 @@ impl Analyzer<'_> {
 }
 
 /// Replaces each table function call by what `replace` makes of it.
-fn take_table_calls(expr: &Expr, replace: &mut dyn FnMut(&Expr) -> Expr) -> Result<Expr, Diagnostic> {
-    if is_table_call(expr) {
-        if let Some(inner) = rewrite::children(expr).into_iter().find(|part| rewrite::any(part, &is_table_call)) {
+fn take_table_calls(
+    expr: &Expr,
+    functions: &FunctionRegistry,
+    replace: &mut dyn FnMut(&Expr) -> Expr,
+) -> Result<Expr, Diagnostic> {
+    let has_call = |part: &Expr| calls(part, Kind::Table, functions);
+    if is_call(expr, Kind::Table, functions) {
+        if let Some(inner) = rewrite::children(expr).into_iter().find(|part| has_call(part)) {
             return Err(Diagnostic::new(Code::InvalidProjection, "table functions cannot be nested").at(inner.span));
         }
         return Ok(replace(expr));
     }
-    if matches!(expr.kind, ExprKind::Case { .. }) && rewrite::any(expr, &is_table_call) {
+    if matches!(expr.kind, ExprKind::Case { .. }) && has_call(expr) {
         return Err(Diagnostic::new(Code::InvalidProjection, "table functions cannot stand in CASE").at(expr.span));
     }
-    rewrite::map_children(expr, &mut |part| take_table_calls(part, replace))
+    rewrite::map_children(expr, &mut |part| take_table_calls(part, functions, replace))
 }

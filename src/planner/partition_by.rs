@@ -1,13 +1,13 @@
 //! PARTITION BY: the parts of the new key, and the node that computes them.
 
 use super::analyze::Analyzer;
-use super::function_kinds::{is_aggregate_call, is_table_call};
 use super::names::unique;
 use super::plan::{PartitionByNode, Plan, append};
 use super::rewrite;
 use super::scope::ScopeRole;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::expressions::{EdgeColumn, EdgeSchema};
+use crate::functions::Kind;
 use crate::planner::graph::ProjectColumn;
 use crate::sql::ast::{Expr, ExprKind, Literal};
 use crate::types::{Name, SqlType};
@@ -110,7 +110,7 @@ fn refuse_if_windowed(analyzer: &Analyzer<'_>, at: &Expr, key: Key) -> Result<Ke
 }
 
 fn part(analyzer: &Analyzer<'_>, item: &Expr, edge: &EdgeSchema, before: &[KeyPart]) -> Result<KeyPart, Diagnostic> {
-    if rewrite::any(item, &is_aggregate_call) || rewrite::any(item, &is_table_call) {
+    if analyzer.calls(item, Kind::Aggregate) || analyzer.calls(item, Kind::Table) {
         return Err(Diagnostic::new(
             Code::InvalidPartitioning,
             "PARTITION BY does not support aggregate and table functions",

@@ -1,6 +1,7 @@
 //! Statements in, plans and graphs or the refusal out, as text.
 
 mod define;
+mod expressions;
 mod graphs;
 mod keys;
 mod rejections;
