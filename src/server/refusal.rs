@@ -121,7 +121,7 @@ pub(super) fn generic_error(number: u32, diagnostic: &Diagnostic) -> Value {
 fn statement_error(number: u32, diagnostic: &Diagnostic, statement: &str, entities: Vec<Entity>) -> Value {
     let mut members = head("statement_error", number, diagnostic);
     members.insert("statementText".to_owned(), json!(statement));
-    members.insert("entities".to_owned(), Value::Array(entities.into_iter().map(|entity| entity.0).collect()));
+    members.insert("entities".to_owned(), json!(entities));
     add_ours(&mut members, diagnostic);
     Value::Object(members)
 }
@@ -149,11 +149,9 @@ fn add_ours(members: &mut Map<String, Value>, diagnostic: &Diagnostic) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::Refusal;
     use crate::diagnostics::{Code, Diagnostic, Position, Span};
-    use crate::engine::{Entity, Failure};
+    use crate::engine::{Body, Entity, Failure};
 
     #[test]
     fn a_statement_error_carries_ksqldbs_members_and_ours() {
@@ -164,13 +162,13 @@ mod tests {
         let refusal = Refusal::from(Box::new(Failure {
             diagnostic,
             statement: Some("SELECT X FROM S;".to_owned()),
-            entities: vec![Entity(json!({ "@type": "streams" }))],
+            entities: vec![Entity::new("LIST STREAMS;", Body::Streams { streams: vec![] })],
         }));
         assert_eq!(
             refusal.body().to_string(),
             "{\"@type\":\"statement_error\",\"error_code\":40001,\
              \"message\":\"line 1:8: column `X` does not exist\\nHint: Did you mean \\\"Y\\\"?\",\
-             \"statementText\":\"SELECT X FROM S;\",\"entities\":[{\"@type\":\"streams\"}],\
+             \"statementText\":\"SELECT X FROM S;\",\"entities\":[{\"@type\":\"streams\",\"statementText\":\"LIST STREAMS;\",\"streams\":[],\"warnings\":[]}],\
              \"code\":\"UNKNOWN_COLUMN\",\"line\":1,\"column\":8,\"hint\":\"Did you mean \\\"Y\\\"?\",\"stackTrace\":[]}"
         );
     }

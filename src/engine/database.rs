@@ -1,0 +1,193 @@
+//! The running database: what it is made of, how it opens and ends.
+//!
+//! Opening reads the command log and applies its commands to an empty world; then what a crash left undone is mended
+//! (topics a command wanted, topics a command deleted), and every query starts from its stored graph. Nothing is
+//! planned again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use parking_lot::{Condvar, Mutex, RwLock};
+
+use crate::diagnostics::{Code, Diagnostic};
+use crate::functions::FunctionRegistry;
+use crate::runtime::Clock;
+use crate::topics::{TopicError, TopicLog};
+
+use super::command::CommandError;
+use super::command_log::{CommandLog, CommandLogError};
+use super::entity::CommandStatus;
+use super::properties::Properties;
+use super::readers::Readers;
+use super::running::Running;
+use super::settings::EngineSettings;
+use super::world::World;
+
+/// What an engine is made of.
+pub struct EngineParts {
+    /// The log.
+    pub log: Arc<dyn TopicLog>,
+    /// Tells wall time.
+    pub clock: Arc<dyn Clock>,
+    /// Limits, defaults, names.
+    pub settings: EngineSettings,
+    /// Identifies the log, for `/info`; empty where nobody asks.
+    pub cluster_id: String,
+    /// Where this server answers, `host:port`, as answers name it; may be empty.
+    pub host: String,
+}
+
+/// Why an engine does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The log refuses.
+    #[error("the log cannot be read")]
+    Log(#[from] TopicError),
+    /// The command log cannot be read.
+    #[error("the commands of service {service_id} cannot be read")]
+    Commands {
+        /// `service.id`.
+        service_id: String,
+        /// Why.
+        #[source]
+        source: CommandLogError,
+    },
+    /// A command is of a newer version or damaged.
+    #[error("a command cannot be read")]
+    Command(#[from] CommandError),
+    /// A default setting is refused.
+    #[error("the server's setting is refused: {0}")]
+    Setting(Diagnostic),
+}
+
+/// A running database.
+pub struct Engine {
+    // Fixed.
+    pub(super) log: Arc<dyn TopicLog>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) settings: EngineSettings,
+    pub(super) cluster_id: String,
+    pub(super) host: String,
+    pub(super) functions: Arc<FunctionRegistry>,
+    /// Settings of the server's configuration, behind those of requests.
+    defaults: Properties,
+    // Changing.
+    pub(super) readers: Readers,
+    pub(super) running: Running,
+    seeds: Mutex<fastrand::Rng>,
+    /// Counts records without a key, which go to the partitions in turn.
+    pub(super) turn: AtomicU32,
+    /// What is known, swapped whole: readers never wait for a statement.
+    world: RwLock<Arc<World>>,
+    /// Held while durable statements are decided, appended and applied.
+    pub(super) commands: Mutex<CommandLog>,
+    /// The number of the last applied command, and a way to wait for it.
+    applied: Mutex<i64>,
+    applied_more: Condvar,
+    pub(super) statuses: Mutex<BTreeMap<String, CommandStatus>>,
+    pub(super) closed: AtomicBool,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("service_id", &self.settings.service_id).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Opens the database of a log: reads its commands, mends what a crash left undone, starts its queries.
+    ///
+    /// # Errors
+    /// The log refuses, a command cannot be read, or a default setting is unknown.
+    pub fn open(parts: EngineParts) -> Result<Arc<Self>, OpenError> {
+        let EngineParts { log, clock, settings, cluster_id, host } = parts;
+        let defaults = Properties::new(&settings.defaults).map_err(OpenError::Setting)?;
+        let in_commands = |source| OpenError::Commands { service_id: settings.service_id.clone(), source };
+        let mut commands = CommandLog::open(Arc::clone(&log), &settings.service_id).map_err(in_commands)?;
+        let history = commands.read_on().map_err(in_commands)?;
+        let mut world = World::default();
+        let mut statuses = BTreeMap::new();
+        for (number, command) in &history {
+            world.apply(*number, command);
+            statuses.insert(command.id.to_string(), command.success());
+        }
+        // A clock that stands still gives the same seeds in every run.
+        let seed = clock.now_ms().unsigned_abs();
+        let engine = Arc::new(Self {
+            log,
+            clock,
+            settings,
+            cluster_id,
+            host,
+            defaults,
+            readers: Readers::default(),
+            running: Running::default(),
+            turn: AtomicU32::new(0),
+            seeds: Mutex::new(fastrand::Rng::with_seed(seed)),
+            functions: Arc::new(FunctionRegistry::builtin()),
+            applied: Mutex::new(commands.next_number() - 1),
+            applied_more: Condvar::new(),
+            world: RwLock::new(Arc::new(World::default())),
+            commands: Mutex::new(commands),
+            statuses: Mutex::new(statuses),
+            closed: AtomicBool::new(false),
+        });
+        let readers = Arc::clone(&engine.readers.stop);
+        engine.log.notify(Arc::new(move |_, _| readers.wake()));
+        engine.mend(world)?;
+        Ok(engine)
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Arc<dyn TopicLog> {
+        &self.log
+    }
+
+    /// What exists, as of the last applied command.
+    pub fn catalog(&self) -> crate::catalog::Catalog {
+        self.world().catalog.clone()
+    }
+
+    /// What is known, as of the last applied command.
+    pub(super) fn world(&self) -> Arc<World> {
+        Arc::clone(&self.world.read())
+    }
+
+    pub(super) fn set_world(&self, world: World) {
+        let last = world.next_command - 1;
+        *self.world.write() = Arc::new(world);
+        *self.applied.lock() = last;
+        self.applied_more.notify_all();
+    }
+
+    /// Waits until the command of this number is applied; false if it was not in time.
+    pub(super) fn wait_for_command(&self, number: i64, timeout: std::time::Duration) -> bool {
+        let mut applied = self.applied.lock();
+        !self.applied_more.wait_while_for(&mut applied, |applied| *applied < number, timeout).timed_out()
+    }
+
+    /// Settings behind those of requests: the service's, then the server's.
+    pub(super) fn defaults(&self) -> Arc<Properties> {
+        let mut service = Properties::default();
+        for (name, value) in self.world().settings.iter() {
+            // They were checked when ALTER SYSTEM was; a name this version does not know any more has no meaning.
+            let _ = service.set(name, value);
+        }
+        Arc::new(service.over(&self.defaults))
+    }
+
+    /// Refuses while the engine is stopping, or after it lost the log.
+    pub(super) fn check_open(&self) -> Result<(), Diagnostic> {
+        if self.is_closed() { Err(Diagnostic::new(Code::NotReady, "the server is stopping")) } else { Ok(()) }
+    }
+
+    /// A seed for functions of chance, another one each time.
+    pub(super) fn next_seed(&self) -> u64 {
+        self.seeds.lock().u64(..)
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,233 @@
+//! A request of statements, from text to entities.
+//!
+//! ```text
+//!   text ─parse─▶ statements ─sandbox─▶ all valid? ─┬─▶ decide ─▶ append command ─▶ effects ─▶ entity ─┐
+//!                                                   └──────────────── next statement ◀─────────────────┘
+//! ```
+//!
+//! Durable statements run under one lock, from the first validation to the last effect: nobody changes what a
+//! statement was validated against. A command that is in the log has happened, whatever its effects answer.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use parking_lot::MutexGuard;
+
+use crate::diagnostics::{Code, Diagnostic};
+use crate::sql::ast::{Statement, StatementKind};
+use crate::sql::parse_statements;
+use crate::types::EventTime;
+
+use super::answer::{Failure, Request};
+use super::command::Command;
+use super::command_log::{CommandLog, CommandLogError};
+use super::database::Engine;
+use super::entity::{Body, CommandState, CommandStatus, Entity};
+use super::handlers;
+use super::scope::{Outcome, Purpose, Scope};
+use super::session::Session;
+
+/// How long a request waits for the command it names: ksqlDB's `ksql.server.command.response.timeout.ms`.
+const COMMAND_WAIT: Duration = Duration::from_secs(5);
+
+impl Command {
+    /// The status of a command that was applied.
+    pub(super) fn success(&self) -> CommandStatus {
+        CommandStatus {
+            status: CommandState::Success,
+            message: self.message.clone(),
+            query_id: self.query_id.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+/// The text of a statement, with its semicolon.
+pub(super) fn text_of<'a>(sql: &'a str, statement: &Statement) -> &'a str {
+    let (start, end) = (statement.span.start.byte as usize, statement.span.end.byte as usize);
+    let with_semicolon = sql.get(start..=end).filter(|text| text.ends_with(';'));
+    with_semicolon.or_else(|| sql.get(start..end)).unwrap_or(sql).trim()
+}
+
+/// True for statements that append to the command log.
+fn is_durable(statement: &Statement) -> bool {
+    matches!(
+        statement.kind,
+        StatementKind::CreateSource(_)
+            | StatementKind::CreateSourceAs(_)
+            | StatementKind::InsertSelect { .. }
+            | StatementKind::CreateType { .. }
+            | StatementKind::DropType { .. }
+            | StatementKind::DropSource { .. }
+            | StatementKind::AlterSource { .. }
+            | StatementKind::AlterSystem { .. }
+            | StatementKind::Terminate(_)
+            | StatementKind::Pause(_)
+            | StatementKind::Resume(_)
+    )
+}
+
+impl Engine {
+    /// Runs statements other than SELECT and PRINT, all validated before the first takes effect.
+    ///
+    /// # Errors
+    /// The first statement that is refused.
+    pub fn execute(self: &Arc<Self>, request: &Request) -> Result<Vec<Entity>, Box<Failure>> {
+        let mut session = self.begin(request)?;
+        let statements = self.parse(request, &session)?;
+        for statement in &statements {
+            refuse_queries(statement)
+                .map_err(|refusal| Failure::of_statement(refusal, text_of(&request.sql, statement)))?;
+        }
+        let mut commands = statements.iter().any(is_durable).then(|| self.commands.lock());
+        self.validate(request, &statements, session.clone())?;
+        let mut entities = Vec::with_capacity(statements.len());
+        for statement in &statements {
+            let text = text_of(&request.sql, statement);
+            match self.run(statement, text, &mut session, commands.as_mut()) {
+                Ok(entity) => entities.extend(entity),
+                Err(diagnostic) => {
+                    return Err(Box::new(Failure { diagnostic, statement: Some(text.to_owned()), entities }));
+                }
+            }
+        }
+        Ok(entities)
+    }
+
+    /// What every request begins with: the engine is open, settings are known, earlier commands are applied.
+    pub(super) fn begin(&self, request: &Request) -> Result<Session, Box<Failure>> {
+        self.check_open().map_err(Failure::general)?;
+        let session = Session::new(request, self.defaults()).map_err(Failure::general)?;
+        if request.command_sequence_number.is_some_and(|number| !self.wait_for_command(number, COMMAND_WAIT)) {
+            return Err(Failure::general(Diagnostic::new(
+                Code::TimedOut,
+                "the command that the request waits for was not applied in time",
+            )));
+        }
+        Ok(session)
+    }
+
+    /// Parses a request's text within its limits.
+    pub(super) fn parse(&self, request: &Request, session: &Session) -> Result<Vec<Statement>, Box<Failure>> {
+        let (len, limit) = (request.sql.len(), self.settings.max_text_bytes);
+        let passed = |what: String| Failure::general(Diagnostic::new(Code::LimitExceeded, what));
+        if len > limit {
+            return Err(passed(format!(
+                "the text of {len} bytes passes the limit of {limit} bytes (sql.max.statement.bytes)"
+            )));
+        }
+        let _ = session;
+        let statements = parse_statements(&request.sql).map_err(|refusal| {
+            let statement = request.sql.clone();
+            Failure::of_statement(refusal, statement)
+        })?;
+        let (count, limit) = (statements.len(), self.settings.max_statements);
+        if count > limit {
+            return Err(passed(format!("{count} statements pass the limit of {limit} in one request")));
+        }
+        Ok(statements)
+    }
+
+    /// Reads all statements in a sandbox, each in the world that those before it would make.
+    fn validate(&self, request: &Request, statements: &[Statement], mut session: Session) -> Result<(), Box<Failure>> {
+        let mut world = self.world().settled();
+        for statement in statements {
+            let text = text_of(&request.sql, statement);
+            let scope = Scope {
+                engine: self,
+                world: &world,
+                session: &mut session,
+                statement,
+                text,
+                purpose: Purpose::Validate,
+            };
+            match handlers::handle(scope) {
+                Ok(Outcome::Command(command)) => world.apply(world.next_command, &command),
+                Ok(_) => {}
+                Err(refusal) => return Err(Failure::of_statement(refusal, text)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides on one statement and lets it take effect.
+    fn run(
+        &self,
+        statement: &Statement,
+        text: &str,
+        session: &mut Session,
+        commands: Option<&mut MutexGuard<'_, CommandLog>>,
+    ) -> Result<Option<Entity>, Diagnostic> {
+        let world = self.world();
+        let scope = Scope { engine: self, world: &world, session, statement, text, purpose: Purpose::Execute };
+        Ok(match handlers::handle(scope)? {
+            Outcome::Nothing => None,
+            Outcome::Answer(body) => Some(Entity::new(text, body)),
+            Outcome::Unchanged(message) => Some(Entity::new(text, Body::WarningEntity { message })),
+            Outcome::NoCommand(id, message) => {
+                let status = CommandStatus { status: CommandState::Success, message, query_id: None };
+                let command_id = id.to_string();
+                let body = Body::CurrentStatus { command_id, command_status: status, command_sequence_number: -1 };
+                Some(Entity::new(text, body))
+            }
+            Outcome::Insert(values) => {
+                self.insert_rows(&values)?;
+                None
+            }
+            Outcome::ClosePush(id) => {
+                let was_terminated = self.close_query(&id);
+                Some(Entity::new(text, Body::TerminateQuery { query_id: id, was_terminated }))
+            }
+            Outcome::Command(command) => {
+                let commands = commands
+                    .ok_or_else(|| Diagnostic::new(Code::Internal, "a durable statement was not taken for one"))?;
+                Some(self.carry_out(&command, commands)?)
+            }
+        })
+    }
+
+    /// Appends a command and lets it take effect.
+    fn carry_out(&self, command: &Command, commands: &mut CommandLog) -> Result<Entity, Diagnostic> {
+        let number = commands
+            .append(command, EventTime(self.clock.now_ms()))
+            .map_err(|error| self.command_log_refused(&error))?;
+        let status = match self.perform(number, command) {
+            Ok(()) => command.success(),
+            Err(error) => CommandStatus {
+                status: CommandState::Error,
+                message: format!("{error}; the statement is durable and is carried on at the next start"),
+                query_id: None,
+            },
+        };
+        let command_id = command.id.to_string();
+        self.statuses.lock().insert(command_id.clone(), status.clone());
+        let body = Body::CurrentStatus { command_id, command_status: status, command_sequence_number: number };
+        Ok(Entity::new(command.statement.clone(), body))
+    }
+
+    fn command_log_refused(&self, error: &CommandLogError) -> Diagnostic {
+        if matches!(error, CommandLogError::Fenced | CommandLogError::Lost(_) | CommandLogError::Unreadable { .. }) {
+            // What the log holds is no longer what this engine knows: only a restart reads it again.
+            self.closed.store(true, Ordering::Release);
+        }
+        let mut told = Diagnostic::new(Code::Storage, error.to_string());
+        if let Some(cause) = std::error::Error::source(error) {
+            told = told.with_detail(cause.to_string());
+        }
+        told.with_hint("Nothing was changed.")
+    }
+}
+
+/// SELECT and PRINT have a door of their own.
+fn refuse_queries(statement: &Statement) -> Result<(), Diagnostic> {
+    let what = match &statement.kind {
+        StatementKind::Query(query) if query.emit.is_some() => "SELECT statements with EMIT",
+        StatementKind::Query(_) => "SELECT statements",
+        StatementKind::Print { .. } => "PRINT statements",
+        _ => return Ok(()),
+    };
+    Err(Diagnostic::new(Code::WrongEndpoint, format!("{what} are not taken by the /ksql endpoint"))
+        .with_detail("The /ksql endpoint takes neither SELECT nor PRINT statements.")
+        .with_hint("Send SELECT and PRINT statements to the /query or /query-stream endpoint.")
+        .at(statement.span))
+}

@@ -1,0 +1,124 @@
+//! CREATE STREAM … AS SELECT and CREATE TABLE … AS SELECT.
+
+use std::collections::BTreeMap;
+
+use crate::catalog::{CatalogChange, PersistentQuery, QueryId, Source};
+use crate::diagnostics::{Code, Diagnostic};
+use crate::engine::command::{Command, CommandId, QueryAction, StoredQuery};
+use crate::engine::scope::{Outcome, Scope};
+use crate::planner::{PlannedQuery, QueryVerb, TopicPlan, explain_plan, plan_create_as, query_id};
+use crate::sql::ast::{CreateSourceAs, Ident, Literal, Property, SourceKind, Statement, StatementKind};
+
+use super::create_source::{already_there, create_id};
+
+/// Defines a source and starts the query that fills it.
+pub(super) fn create_as(scope: &mut Scope<'_>, create: &CreateSourceAs) -> Result<Outcome, Diagnostic> {
+    let name = &create.name.name;
+    let existing = scope.catalog().source(name).cloned();
+    if create.if_not_exists && !create.or_replace {
+        if let Some(existing) = &existing {
+            return Ok(Outcome::Unchanged(already_there(create.kind, name, existing)));
+        }
+    }
+    let planned = scope.plan(|catalog, context| plan_create_as(create, catalog, context))?;
+    let Some(sink) = planned.sink.clone() else {
+        return Err(Diagnostic::new(Code::Internal, "a CREATE … AS was planned without a sink"));
+    };
+    let replaced = existing.and_then(|source| source.created_by.clone());
+    let verb = match create.kind {
+        SourceKind::Stream => QueryVerb::CreateStreamAs,
+        SourceKind::Table => QueryVerb::CreateTableAs,
+    };
+    let id = match &replaced {
+        Some(id) => id.clone(),
+        None => {
+            check_query_count(scope)?;
+            query_id(verb, name, scope.next_number())
+        }
+    };
+    let statement = with_defaults(create, &sink.topic, scope.statement);
+    let source = Source { sql: statement.clone(), created_by: Some(id.clone()), ..sink.source.clone() };
+    let mut command = start_query(scope, create_id(create.kind, name), statement, &id, &planned, &source)?;
+    command.create_topics.extend(Scope::new_topic(&sink.topic));
+    command.changes.insert(0, CatalogChange::PutSource(Box::new(source)));
+    Ok(Outcome::Command(Box::new(command)))
+}
+
+/// The command that stores and starts a planned query.
+pub(super) fn start_query(
+    scope: &Scope<'_>,
+    command_id: CommandId,
+    statement: String,
+    id: &QueryId,
+    planned: &PlannedQuery,
+    sink: &Source,
+) -> Result<Command, Diagnostic> {
+    let message = format!("Created query with ID {id}");
+    let mut command = Command::new(command_id, statement.clone(), message);
+    let sources: Vec<_> = planned.sources.iter().map(|source| source.name.clone()).collect();
+    let paused = scope.catalog().query(id).is_some_and(|query| query.paused);
+    let query = PersistentQuery { id: id.clone(), sink: sink.name.clone(), sources, sql: statement, paused };
+    command.query_id = Some(id.clone());
+    command.changes.push(CatalogChange::PutQuery(Box::new(query)));
+    command.queries.push(QueryAction::Start(Box::new(StoredQuery {
+        id: id.clone(),
+        graph: planned.graph.clone(),
+        first_offsets: scope.first_offsets(&planned.graph).map_err(|error| scope.at(error))?,
+        properties: stored_properties(scope),
+        plan: explain_plan(&planned.plan),
+    })));
+    Ok(command)
+}
+
+/// The settings that a query keeps from its creation.
+fn stored_properties(scope: &Scope<'_>) -> BTreeMap<String, String> {
+    const KEPT: &[&str] = &[
+        "auto.offset.reset",
+        "cache.max.bytes.buffering",
+        "emit.final.kafka-loss",
+        "ksql.fail.on.deserialization.error",
+        "ksql.nested.error.set.null",
+        "ksql.timestamp.throw.on.invalid",
+        "source.idle",
+    ];
+    let properties = scope.session.properties();
+    properties
+        .all()
+        .iter()
+        .filter(|(name, _)| KEPT.contains(&name.as_str()))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect()
+}
+
+/// Refuses a query beyond the limit.
+pub(super) fn check_query_count(scope: &Scope<'_>) -> Result<(), Diagnostic> {
+    let limit = scope.engine.settings.max_persistent_queries;
+    if scope.world.queries.len() < limit {
+        return Ok(());
+    }
+    Err(Diagnostic::new(
+        Code::LimitExceeded,
+        format!("there are {limit} persistent queries, and the limit is {limit} (query.persistent.max)"),
+    )
+    .with_hint("TERMINATE queries that are no longer needed, or raise the limit.")
+    .at(scope.statement.span))
+}
+
+/// The statement's text with the properties that were decided for it.
+fn with_defaults(create: &CreateSourceAs, topic: &TopicPlan, statement: &Statement) -> String {
+    let mut filled = create.clone();
+    let decided = [
+        ("KAFKA_TOPIC", Literal::String(topic.name.clone())),
+        ("PARTITIONS", Literal::Integer(topic.partitions)),
+        ("REPLICAS", Literal::Integer(i32::from(topic.replicas))),
+    ];
+    for (place, (name, value)) in decided.into_iter().enumerate() {
+        if filled.with.iter().all(|property| property.name.name.as_str() != name) {
+            let name = Ident { name: name.into(), span: statement.span };
+            let property = Property { name, value, value_span: statement.span };
+            filled.with.insert(place.min(filled.with.len()), property);
+        }
+    }
+    let kind = StatementKind::CreateSourceAs(Box::new(filled));
+    format!("{};", Statement { kind, span: statement.span })
+}

@@ -1,0 +1,177 @@
+//! The settings that requests may give: checked names and values, under the names that the engine reads them by.
+//!
+//! [`crate::settings::resolve`] knows every name, ours and ksqlDB's; this file knows what a request may do with them.
+
+use std::collections::BTreeMap;
+
+use crate::diagnostics::{Code, Diagnostic};
+use crate::formats::FormatName;
+use crate::settings::{self, Definition, Effect, Property};
+
+/// Settings that a request may not name: they say what the server is.
+const IMMUTABLE: &[&str] = &["service.id", "data.dir", "bootstrap.servers", "listen", "queries.file", "insecure"];
+
+/// Where queries begin to read streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OffsetReset {
+    /// At the first retained record.
+    Earliest,
+    /// Past the last record.
+    Latest,
+}
+
+/// The settings in force for a statement. Only names and values that were checked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Properties {
+    values: BTreeMap<String, String>,
+}
+
+/// Checks that a request may name a setting; gives the name the engine reads it by, `None` for one without meaning.
+///
+/// # Errors
+/// There is none of this name, or it belongs to the server.
+pub(super) fn check_name(name: &str) -> Result<Option<&'static str>, Diagnostic> {
+    match settings::resolve(name)? {
+        Property::Ours(ours) if IMMUTABLE.contains(&ours) => {
+            Err(Diagnostic::new(Code::InvalidProperty, format!("property {name} cannot be changed by a statement"))
+                .with_detail(format!("Cannot override property '{name}'."))
+                .with_hint("It belongs into the server's configuration."))
+        }
+        Property::Ours(ours) => Ok(Some(ours)),
+        Property::Statement(ksqldb) => Ok(Some(ksqldb)),
+        Property::Ignored => Ok(None),
+    }
+}
+
+impl Properties {
+    /// Checks and takes over settings.
+    ///
+    /// # Errors
+    /// The first unknown or forbidden name, or value that does not fit.
+    pub(super) fn new(given: &BTreeMap<String, String>) -> Result<Self, Diagnostic> {
+        let mut properties = Self::default();
+        for (name, value) in given {
+            properties.set(name, value)?;
+        }
+        Ok(properties)
+    }
+
+    /// Sets one.
+    ///
+    /// # Errors
+    /// The name is unknown or forbidden, or the value does not fit.
+    pub(super) fn set(&mut self, name: &str, value: &str) -> Result<(), Diagnostic> {
+        let known = check_name(name)?;
+        if let Some(definition) = known.and_then(settings::find) {
+            check_value(definition, name, value)?;
+        }
+        self.values.insert(known.unwrap_or(name).to_owned(), value.to_owned());
+        Ok(())
+    }
+
+    /// Takes one back; false if it was not set.
+    ///
+    /// # Errors
+    /// The name is unknown or forbidden.
+    pub(super) fn unset(&mut self, name: &str) -> Result<bool, Diagnostic> {
+        let known = check_name(name)?;
+        Ok(self.values.remove(known.unwrap_or(name)).is_some())
+    }
+
+    /// These settings, with `defaults` behind them.
+    #[must_use]
+    pub(super) fn over(mut self, defaults: &Self) -> Self {
+        for (name, value) in &defaults.values {
+            self.values.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        self
+    }
+
+    /// The value of a setting by the name the engine reads it by, if one was given.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str)
+    }
+
+    /// All that were given.
+    pub(super) fn all(&self) -> &BTreeMap<String, String> {
+        &self.values
+    }
+
+    /// A boolean setting.
+    pub(super) fn is_on(&self, name: &str, default: bool) -> bool {
+        self.get(name).map_or(default, |value| value.eq_ignore_ascii_case("true"))
+    }
+
+    /// A format's name, unless it was not given or is empty.
+    pub(super) fn format(&self, name: &str) -> Option<FormatName> {
+        self.get(name).and_then(FormatName::from_name)
+    }
+
+    /// Where queries begin to read streams; latest unless said otherwise.
+    pub(super) fn offset_reset(&self) -> OffsetReset {
+        match self.get("auto.offset.reset") {
+            Some(value) if value.eq_ignore_ascii_case("earliest") => OffsetReset::Earliest,
+            _ => OffsetReset::Latest,
+        }
+    }
+}
+
+/// Values that change statements are checked; those that a request may name to no effect are not.
+fn check_value(definition: &Definition, name: &str, value: &str) -> Result<(), Diagnostic> {
+    let refuse = |why: String| {
+        Err(Diagnostic::new(Code::InvalidProperty, format!("property {name} cannot be '{value}'")).with_detail(why))
+    };
+    let lower = value.trim().to_ascii_lowercase();
+    match definition.name {
+        _ if definition.effect != Effect::Statement => Ok(()),
+        "auto.offset.reset" if !["earliest", "latest"].contains(&lower.as_str()) => {
+            refuse("It must be 'earliest' or 'latest'.".to_owned())
+        }
+        "sql.compatibility" if !["extended", "ksqldb"].contains(&lower.as_str()) => {
+            refuse("It must be 'extended' or 'ksqldb'.".to_owned())
+        }
+        "format.default.key" | "format.default.value"
+            if !value.is_empty() && FormatName::from_name(value).is_none() =>
+        {
+            refuse(format!("Unknown format: {value}."))
+        }
+        "variable.substitution" | "emit.final.kafka-loss" if !["true", "false"].contains(&lower.as_str()) => {
+            refuse("It must be 'true' or 'false'.".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{OffsetReset, Properties};
+
+    fn check(name: &str, value: &str, expected: &str) {
+        let mut properties = Properties::default();
+        let told = match properties.set(name, value) {
+            Ok(()) => format!("{:?}", properties.all()),
+            Err(refusal) => refusal.to_string(),
+        };
+        assert!(told.contains(expected), "{name}={value}: {told}");
+    }
+
+    #[test]
+    fn names_are_known_with_and_without_prefix_and_values_are_checked() {
+        check("auto.offset.reset", "earliest", r#"{"auto.offset.reset": "earliest"}"#);
+        check("ksql.streams.auto.offset.reset", "earliest", r#"{"auto.offset.reset": "earliest"}"#);
+        check("auto.offset.reset", "yesterday", "must be 'earliest' or 'latest'");
+        check("auto.ofset.reset", "latest", "Did you mean \"auto.offset.reset\"?");
+        check("ksql.streams.consumer.max.poll.records", "7", "max.poll.records");
+        check("bootstrap.servers", "x:1", "cannot be changed by a statement");
+        check("ksql.persistence.default.format.value", "yaml", "Unknown format: yaml");
+        check("ksql.persistence.default.format.value", "json", r#"{"format.default.value": "json"}"#);
+    }
+
+    #[test]
+    fn queries_read_from_the_end_unless_told_otherwise() {
+        let mut properties = Properties::default();
+        assert_eq!(properties.offset_reset(), OffsetReset::Latest);
+        properties.set("ksql.streams.auto.offset.reset", "EARLIEST").expect("a known setting");
+        assert_eq!(properties.offset_reset(), OffsetReset::Earliest);
+    }
+}

@@ -1,0 +1,192 @@
+//! What a handler sees: one statement, and the world it is read in.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use crate::catalog::{Catalog, Source};
+use crate::diagnostics::{Code, Diagnostic};
+use crate::planner::graph::{Input, OperatorGraph};
+use crate::planner::{PlanContext, TopicPlan, TopicShape};
+use crate::sql::ast::{Ident, Statement};
+use crate::topics::{TopicConfig, TopicError};
+use crate::types::Offset;
+
+use super::command::{Command, CommandId, NewTopic};
+use super::database::Engine;
+use super::effects::topic_config;
+use super::entity::Body;
+use super::insert::ValuesToInsert;
+use super::properties::OffsetReset;
+use super::session::Session;
+use super::world::World;
+
+/// Why statements are being read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To find mistakes: nothing happens, and topics of earlier statements exist only in the world.
+    Validate,
+    /// To take effect.
+    Execute,
+}
+
+/// One statement and the world it is read in.
+pub(super) struct Scope<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) world: &'a World,
+    pub(super) session: &'a mut Session,
+    pub(super) statement: &'a Statement,
+    /// The statement's text.
+    pub(super) text: &'a str,
+    pub(super) purpose: Purpose,
+}
+
+/// What a handler decides.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// Nothing is answered.
+    Nothing,
+    /// This is answered, and nothing happens.
+    Answer(Body),
+    /// Nothing happens, for a reason that the client is told.
+    Unchanged(String),
+    /// A durable statement had nothing to do: the status of a command that was never appended.
+    NoCommand(CommandId, String),
+    /// This is to be appended and applied.
+    Command(Box<Command>),
+    /// These values are to be appended to a topic.
+    Insert(Box<ValuesToInsert>),
+    /// A push query is to be ended.
+    ClosePush(String),
+}
+
+impl Scope<'_> {
+    /// What exists.
+    pub(super) fn catalog(&self) -> &Catalog {
+        &self.world.catalog
+    }
+
+    /// The number of the command that this statement would append: it makes query ids unique.
+    pub(super) fn next_number(&self) -> u64 {
+        u64::try_from(self.world.next_command).unwrap_or_default()
+    }
+
+    /// The stream or table of this name.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) fn source(&self, name: &Ident) -> Result<std::sync::Arc<Source>, Diagnostic> {
+        self.catalog().source(&name.name).cloned().ok_or_else(|| unknown_source(self.catalog(), name))
+    }
+
+    /// How a topic is made, be it that an earlier statement of the request would make it.
+    ///
+    /// # Errors
+    /// The log refuses.
+    pub(super) fn topic(&self, name: &str) -> Result<Option<TopicConfig>, TopicError> {
+        match self.world.topic(name) {
+            Some(would_be) => Ok(would_be.cloned()),
+            None => Ok(self.engine.log.topic(name)?.map(|topic| topic.config)),
+        }
+    }
+
+    /// Plans with the topics of this world and the settings of this session.
+    ///
+    /// # Errors
+    /// `plan`'s; or the log refuses.
+    pub(super) fn plan<T>(
+        &self,
+        plan: impl FnOnce(&Catalog, &PlanContext<'_>) -> Result<T, Diagnostic>,
+    ) -> Result<T, Diagnostic> {
+        let lost: RefCell<Option<TopicError>> = RefCell::new(None);
+        let topics = |name: &str| match self.topic(name) {
+            Ok(config) => config.map(|config| TopicShape {
+                partitions: config.partitions,
+                replicas: config.replicas,
+                retention_ms: config.retention_ms,
+            }),
+            Err(error) => {
+                lost.borrow_mut().replace(error);
+                None
+            }
+        };
+        let settings = self.session.plan_settings();
+        let context = PlanContext { functions: &self.engine.functions, settings: &settings, topics: &topics };
+        let planned = plan(self.catalog(), &context);
+        match lost.take() {
+            Some(error) => Err(storage(&error)),
+            None => planned,
+        }
+    }
+
+    /// The topic to create for a plan, if it is not there.
+    pub(super) fn new_topic(plan: &TopicPlan) -> Option<NewTopic> {
+        (!plan.exists).then(|| NewTopic { name: plan.name.clone(), config: topic_config(plan) })
+    }
+
+    /// Where a new query starts: tables at the first record, streams by `auto.offset.reset`, resolved now.
+    ///
+    /// # Errors
+    /// The log refuses, or a topic is gone.
+    pub(super) fn first_offsets(&self, graph: &OperatorGraph) -> Result<BTreeMap<String, Vec<Offset>>, Diagnostic> {
+        if self.purpose == Purpose::Validate {
+            return Ok(BTreeMap::new());
+        }
+        let reset = self.session.properties().offset_reset();
+        self.engine.resolve_offsets(graph, reset)
+    }
+
+    /// The statement's place, for errors without a better one.
+    pub(super) fn at(&self, error: Diagnostic) -> Diagnostic {
+        error.at(self.statement.span)
+    }
+}
+
+impl Engine {
+    /// The offsets at which the sources of `graph` begin.
+    pub(super) fn resolve_offsets(
+        &self,
+        graph: &OperatorGraph,
+        reset: OffsetReset,
+    ) -> Result<BTreeMap<String, Vec<Offset>>, Diagnostic> {
+        let mut offsets = BTreeMap::new();
+        for input in graph.stages.iter().flat_map(|stage| &stage.inputs) {
+            let Input::Source(source) = input else { continue };
+            let Some(topic) = self.log.topic(&source.topic).map_err(|error| storage(&error))? else {
+                return Err(Diagnostic::new(Code::UnknownTopic, format!("topic {} does not exist", source.topic))
+                    .with_detail(format!("{} reads it.", source.source)));
+            };
+            let ranges = self.log.offsets(topic.id).map_err(|error| storage(&error))?;
+            let from_start = source.is_table || reset == OffsetReset::Earliest;
+            let first = ranges.iter().map(|range| if from_start { range.start } else { range.end }).collect();
+            // A topic read both as a stream and as a table is read from its start: the table needs all of it.
+            offsets
+                .entry(source.topic.clone())
+                .and_modify(|known: &mut Vec<Offset>| {
+                    if source.is_table {
+                        *known = ranges.iter().map(|range| range.start).collect();
+                    }
+                })
+                .or_insert(first);
+        }
+        Ok(offsets)
+    }
+}
+
+/// A topic error as a diagnostic: of storage unless the statement is to blame.
+pub(super) fn storage(error: &TopicError) -> Diagnostic {
+    let code = match error {
+        TopicError::UnknownTopic(_) => Code::UnknownTopic,
+        TopicError::TopicExists(_) => Code::DuplicateName,
+        TopicError::InvalidName { .. } => Code::InvalidProperty,
+        TopicError::RecordTooLarge { .. } => Code::LimitExceeded,
+        _ => Code::Storage,
+    };
+    Diagnostic::new(code, error.to_string())
+}
+
+/// There is no such source; perhaps one like it.
+pub(super) fn unknown_source(catalog: &Catalog, name: &Ident) -> Diagnostic {
+    Diagnostic::new(Code::UnknownSource, format!("source {} does not exist", name.name))
+        .with_near_miss(name.name.as_str(), catalog.sources().map(|source| source.name.as_str()))
+        .at(name.span)
+}

@@ -1,0 +1,57 @@
+//! What a request carries from statement to statement: its settings and its variables.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::diagnostics::Diagnostic;
+use crate::formats::FormatName;
+use crate::planner::{Compatibility, PlanSettings};
+
+use super::answer::Request;
+use super::properties::Properties;
+
+/// Settings and variables in force; SET, UNSET, DEFINE and UNDEFINE change them for the rest of the request.
+#[derive(Debug, Clone)]
+pub(super) struct Session {
+    /// Settings of the request alone.
+    pub(super) given: Properties,
+    /// Behind them: the service's, then the server's.
+    pub(super) defaults: Arc<Properties>,
+    /// Variables by name.
+    pub(super) variables: BTreeMap<String, String>,
+}
+
+impl Session {
+    /// The session a request begins with. `defaults` stand behind what it gives.
+    ///
+    /// # Errors
+    /// The first setting that is unknown, forbidden or ill-valued.
+    pub(super) fn new(request: &Request, defaults: Arc<Properties>) -> Result<Self, Diagnostic> {
+        Ok(Self { given: Properties::new(&request.properties)?, defaults, variables: request.variables.clone() })
+    }
+
+    /// The settings in force.
+    pub(super) fn properties(&self) -> Properties {
+        self.given.clone().over(&self.defaults)
+    }
+
+    /// The settings in force that change plans.
+    pub(super) fn plan_settings(&self) -> PlanSettings {
+        let properties = self.properties();
+        let compatibility = match properties.get("sql.compatibility") {
+            Some(value) if value.trim().eq_ignore_ascii_case("ksqldb") => Compatibility::Ksqldb,
+            _ => Compatibility::Extended,
+        };
+        PlanSettings {
+            default_key_format: properties.format("format.default.key").unwrap_or(FormatName::Kafka),
+            default_value_format: properties.format("format.default.value"),
+            wrap_single_values: properties
+                .get("ksql.persistence.wrap.single.values")
+                .filter(|value| !value.is_empty())
+                .map(|value| value.eq_ignore_ascii_case("true")),
+            output_topic_prefix: properties.get("topic.name.prefix").unwrap_or_default().to_owned(),
+            compatibility,
+            ..PlanSettings::default()
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What the engine tells of itself: who it is, how it is, what became of commands.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use crate::diagnostics::Diagnostic;
+
+use super::answer::{EngineHealth, EngineInfo};
+use super::database::Engine;
+use super::properties;
+
+impl Engine {
+    /// Who this is.
+    pub fn info(&self) -> EngineInfo {
+        EngineInfo { cluster_id: self.cluster_id.clone(), service_id: self.settings.service_id.clone() }
+    }
+
+    /// Looks at the engine's parts; cheap, but may block for a read of the log.
+    pub fn health(&self) -> EngineHealth {
+        let log = self.log.topic(&super::command_log::CommandLog::topic_name(&self.settings.service_id));
+        EngineHealth { metastore: true, log: matches!(log, Ok(Some(_))), commands: !self.is_closed() }
+    }
+
+    /// The outcome of each command by its id (``stream/`PAGES`/create``), as `commandStatus` of the API shows it:
+    /// `{"status":…,"message":…,"queryId":…}`.
+    pub fn command_statuses(&self) -> BTreeMap<String, serde_json::Value> {
+        let statuses = self.statuses.lock();
+        statuses.iter().map(|(id, status)| (id.clone(), as_json(status))).collect()
+    }
+
+    /// The outcome of one command.
+    pub fn command_status(&self, command_id: &str) -> Option<serde_json::Value> {
+        self.statuses.lock().get(command_id).map(as_json)
+    }
+
+    /// Checks that a request may give a setting of this name.
+    ///
+    /// # Errors
+    /// There is none of this name, or it belongs to the server's configuration.
+    pub fn check_property(&self, name: &str) -> Result<(), Diagnostic> {
+        properties::check_name(name).map(drop)
+    }
+
+    /// Where this server answers, as entities name it.
+    pub(super) fn host(&self) -> String {
+        if self.host.is_empty() { "localhost:8088".to_owned() } else { self.host.clone() }
+    }
+
+    /// Ends push queries (their streams get [`super::RowEvent::Completed`]), commits what is whole, stops workers and
+    /// closes the log. Returns when that is done; later calls do nothing.
+    pub fn shutdown(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.readers.shutdown();
+    }
+}
+
+fn as_json(status: &super::entity::CommandStatus) -> serde_json::Value {
+    serde_json::to_value(status).unwrap_or_default()
+}
