@@ -5,23 +5,71 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::diagnostics::Diagnostic;
+use crate::catalog::Source;
+use crate::diagnostics::{Code, Diagnostic};
+use crate::formats::{FormatName, RecordDecoder, Side, SideColumn, decoder};
+use crate::types::{ColumnRole, EventTime, Name};
 
 use super::answer::{Failure, Inserted};
 use super::database::Engine;
+use super::insert::{RowsToInsert, check_target};
+use super::json_row::{column_name, strict_row};
+use super::properties::Properties;
 
 /// Writes the rows of one client into one stream or table.
-#[derive(Debug)]
 pub struct Inserter {
     engine: Arc<Engine>,
+    source: Arc<Source>,
+    /// The source's key and value columns as one JSON object.
+    row: Side,
+}
+
+impl std::fmt::Debug for Inserter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inserter").field("source", &self.source.name).finish_non_exhaustive()
+    }
 }
 
 impl Inserter {
     /// Appends rows, each the text of a JSON object of columns (`rest-api.md` 5, insert side), in order; returns
     /// when the log has them by its policy.
     pub fn insert(&self, rows: &[Bytes]) -> Inserted {
-        let _ = (&self.engine, rows);
-        Inserted { rows: 0, failure: Some(Diagnostic::not_implemented("inserting rows")) }
+        let (count, failure, read) = match self.read(rows) {
+            Ok(read) => read,
+            Err(failure) => return Inserted { rows: 0, failure: Some(failure) },
+        };
+        if count > 0 {
+            if let Err(refusal) = self.append(read, count) {
+                return Inserted { rows: 0, failure: Some(refusal) };
+            }
+        }
+        Inserted { rows: count, failure }
+    }
+
+    /// Reads rows up to the first bad one: how many were good, what is wrong with the next, and the good ones.
+    fn read(&self, rows: &[Bytes]) -> Result<(usize, Option<Diagnostic>, Box<dyn RecordDecoder>), Diagnostic> {
+        let wanted: Vec<usize> = (0..self.row.columns.len()).collect();
+        let mut read =
+            decoder(&self.row, &wanted).map_err(|error| Diagnostic::new(Code::InvalidFormat, error.to_string()))?;
+        for (count, text) in rows.iter().enumerate() {
+            let strict = strict_row(text, &self.source).and_then(|row| {
+                read.decode(row.to_string().as_bytes()).map_err(|error| {
+                    Diagnostic::new(Code::InvalidValue, "a row does not fit the columns").with_detail(error.to_string())
+                })
+            });
+            if let Err(failure) = strict {
+                return Ok((count, Some(failure), read));
+            }
+        }
+        Ok((rows.len(), None, read))
+    }
+
+    fn append(&self, mut read: Box<dyn RecordDecoder>, count: usize) -> Result<(), Diagnostic> {
+        self.engine.check_open()?;
+        let now = EventTime(self.engine.clock.now_ms());
+        let names = self.row.columns.iter().map(|column| column.name.clone());
+        let given: Vec<(Name, _)> = names.zip(read.finish()).collect();
+        self.engine.insert_rows(&RowsToInsert::new(&self.source, &given, vec![now; count]))
     }
 }
 
@@ -35,7 +83,27 @@ impl Engine {
         target: &str,
         properties: &BTreeMap<String, String>,
     ) -> Result<Inserter, Box<Failure>> {
-        let _ = (target, properties);
-        Err(Failure::general(Diagnostic::not_implemented("inserting rows")))
+        self.check_open().map_err(Failure::general)?;
+        let given = Properties::new(properties).map_err(Failure::general)?.over(&self.defaults());
+        let name = column_name(target.trim());
+        let catalog = self.catalog();
+        let refuse = |refusal| Failure::of_statement(refusal, target);
+        let source = catalog.source(&name).cloned().ok_or_else(|| {
+            refuse(
+                Diagnostic::new(Code::UnknownSource, format!("source {name} does not exist"))
+                    .with_detail(format!("Cannot insert values into an unknown stream/table: {}", name.quoted()))
+                    .with_near_miss(name.as_str(), catalog.sources().map(|source| source.name.as_str())),
+            )
+        })?;
+        check_target(&source, given.is_on("ksql.insert.into.values.enabled", true)).map_err(refuse)?;
+        let columns = source
+            .schema
+            .columns()
+            .iter()
+            .filter(|column| matches!(column.role, ColumnRole::Key | ColumnRole::Value))
+            .map(|column| SideColumn { name: column.name.clone(), ty: column.ty.clone() })
+            .collect();
+        let row = Side { format: FormatName::Json, delimiter: None, unwrapped: false, columns };
+        Ok(Inserter { engine: Arc::clone(self), source, row })
     }
 }

@@ -25,6 +25,7 @@ mod execute;
 mod handlers;
 mod insert;
 mod inserter;
+mod json_row;
 mod properties;
 mod query;
 mod readers;

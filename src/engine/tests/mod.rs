@@ -1,6 +1,7 @@
 //! The engine over a log in memory: scripts in, entities and rows out.
 
 mod ddl;
+mod rows;
 
 use std::sync::Arc;
 
