@@ -6,18 +6,28 @@
 //! - everything a client can send or keep open is bounded by a setting, which the error names;
 //! - when a client goes away its body is dropped, and with it the query.
 //!
-//! Reading order: [`router`], `queries`, `result_body`, `row_format`, `value_json`, `refusal`, `accept`.
+//! Reading order: [`run`], [`router`], `queries`, `result_body`, `row_format`, `value_json`, `refusal`, `accept`.
 
 mod accept;
+mod arguments;
+mod consume;
 mod doors;
 mod health;
+mod inserts;
+mod listener;
+mod produce;
 mod queries;
 mod refusal;
 mod request_body;
+mod request_items;
 mod result_body;
 mod routes;
 mod row_format;
+mod start;
 mod value_json;
 
+pub use arguments::ServerArguments;
 pub use doors::Doors;
+pub use listener::{BindError, Listeners};
 pub use routes::router;
+pub use start::run;

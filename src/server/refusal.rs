@@ -20,6 +20,8 @@ pub(super) mod number {
     pub(crate) const MAX_PUSH_QUERIES: u32 = 40003;
     /// Command not found.
     pub(crate) const NOT_FOUND: u32 = 40400;
+    /// The topic does not exist (as in Kafka's REST API).
+    pub(crate) const UNKNOWN_TOPIC: u32 = 40403;
     /// The request body is too large (not ksqlDB's).
     pub(crate) const TOO_LARGE: u32 = 41300;
     /// ASSERT failed.

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::routing::{get, post};
 
 use super::doors::Doors;
-use super::{health, queries};
+use super::{consume, health, inserts, produce, queries};
 
 /// The routes of the API.
 pub fn router(doors: Doors) -> Router {
@@ -12,6 +12,9 @@ pub fn router(doors: Doors) -> Router {
         .route("/ksql", post(queries::statements))
         .route("/query", post(queries::old_query))
         .route("/query-stream", post(queries::query_stream))
+        .route("/inserts-stream", post(inserts::inserts_stream))
+        .route("/v3/clusters/{cluster}/topics/{topic}/records", post(produce::produce))
+        .route("/v1/topics/{topic}/records", get(consume::consume))
         .route("/close-query", post(queries::close_query))
         .route("/", get(health::root))
         .route("/info", get(health::info))

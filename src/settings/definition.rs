@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::value::{
-    ByteSize, Compatibility, FsyncPolicy, ListenAddress, LogFormat, OffsetReset, ProcessingGuarantee, SettingValue,
+    ByteSize, Compatibility, CompressionKind, FsyncPolicy, ListenAddress, LogFormat, OffsetReset, ProcessingGuarantee,
+    SettingValue,
 };
 
 /// When a changed value takes effect.
@@ -172,15 +173,19 @@ settings! {
         /// `extended` accepts everything this server can do; `ksqldb` rejects what ksqlDB rejects.
         compatibility: Compatibility = "sql.compatibility", "extended", Statement;
         /// Longest text of statements in one request.
-        max_statement: ByteSize = "sql.max.statement.bytes", "1MiB", Restart, "1KiB"..="64MiB";
+        max_text: ByteSize = "statement.max.bytes", "1MiB", Restart, "1KiB"..="64MiB";
+        /// Most statements in one request.
+        max_statements: u32 = "request.max.statements", "1000", Restart, "1"..="1000000";
         /// How long an answer waits for a statement to take effect before it says QUEUED.
         command_timeout: Duration = "command.response.timeout", "5s", Restart, "0ms"..="1h";
         /// Persistent queries that may exist at once.
-        max_persistent: u32 = "query.persistent.max", "2000", Restart, "0"..="1000000";
-        /// Push queries that may run at once.
-        max_push: u32 = "query.push.max", "100", Restart, "0"..="1000000";
+        max_persistent: u32 = "queries.max.persistent", "10000", Restart, "0"..="1000000";
+        /// Push queries, scans of streams and PRINTs that may run at once.
+        max_push: u32 = "queries.max.push", "100", Restart, "0"..="1000000";
         /// Rows that one pull query may answer with.
         max_pull_rows: u64 = "query.pull.max.rows", "10000000", Restart, "1"..="1000000000000";
+        /// Batches of rows that wait for a client before its query waits for it.
+        push_buffer: usize = "push.buffer.batches", "16", Restart, "1"..="100000";
         /// Where a query without offsets of its own begins to read.
         offset_reset: OffsetReset = "auto.offset.reset", "latest", Statement;
         /// Bytes of changes a persistent query may hold back to merge changes of one key; 0 emits every change.
@@ -200,35 +205,70 @@ settings! {
     /// How queries run.
     runtime: RuntimeKnobs = "Running queries" {
         /// Threads that run queries. 0: one a core.
-        worker_threads: u32 = "worker.threads", "0", Restart, "0"..="1024";
+        worker_threads: usize = "worker.threads", "0", Restart, "0"..="1024";
         /// What a crash may do to results: `exactly_once_v2` nothing, `at_least_once` repeat some,
         /// `at_most_once` lose some.
         guarantee: ProcessingGuarantee = "processing.guarantee", "exactly_once_v2", Restart;
         /// Longest time between two commits of a query that has something to say.
         epoch_interval: Duration = "epoch.interval", "5ms", Restart, "0ms"..="1h";
-        /// Output of a query that closes an epoch early.
+        /// Bytes read and written by a query that close an epoch early.
         epoch_max: ByteSize = "epoch.max.bytes", "64MiB", Restart, "64KiB"..="4GiB";
         /// Most rows in a batch.
         batch_rows: usize = "batch.rows", "8192", Restart, "1"..="1000000";
+        /// Bytes that one read of a partition asks for.
+        read_max: ByteSize = "source.read.max.bytes", "4MiB", Restart, "1KiB"..="1GiB";
         /// A partition that is read to its end for so long no longer holds back the time of the others.
         source_idle: Duration = "source.idle", "1s", Restart, "0ms"..="24h";
-        /// State of one query beyond which it stops as STATE_LIMIT.
+        /// Rows that may wait between one task and the next.
+        exchange_rows: usize = "exchange.max.rows", "65536", Restart, "1"..="100000000";
+        /// Batches that may wait inside a push query for its client.
+        push_queue: usize = "push.queue.batches", "4", Restart, "1"..="100000";
+        /// How long a failed commit or query rests before the next try, doubled each time up to 64 times.
+        retry_backoff: Duration = "retry.backoff", "50ms", Restart, "1ms"..="10m";
+        /// Failures on the same records after which a query stays in ERROR.
+        max_failures: u32 = "query.max.failures", "3", Restart, "1"..="1000000";
+        /// Appends everything that queries write to this partition, whatever the keys say. Empty: keys decide.
+        append_partition: Option<u32> = "append.partition", "", Restart, "0"..="2147483647";
+        /// State of one query beyond which it stops as STATE_LIMIT. The queries of this version keep none.
         state_max: ByteSize = "state.max.bytes", "1GiB", Restart, "1MiB"..="64TiB";
-        /// Committers that carry epochs to the log.
+        /// Committers that carry epochs to Kafka. The embedded log needs one and ignores this.
         commit_producers: u32 = "commit.producers", "1", Restart, "1"..="64";
     }
 
     /// The embedded log.
     topics: TopicKnobs = "Embedded log" {
         /// `commit`: a commit is on disk before it is acknowledged. `interval`: the disk may lag
-        /// by `topics.sync.interval`, which only a crash of the machine (not of the process) can show.
+        /// by `topics.sync.interval`. `os`: the system decides. Under all three the death of the process
+        /// loses nothing; they differ in what the death of the machine loses.
         fsync: FsyncPolicy = "topics.fsync", "commit", Restart;
         /// How long acknowledged records may wait for the disk under `topics.fsync = "interval"`.
         sync_interval: Duration = "topics.sync.interval", "100ms", Restart, "1ms"..="1m";
-        /// Largest record, key and value together.
-        max_record: ByteSize = "topics.max.record.bytes", "1MiB", Restart, "1KiB"..="1GiB";
-        /// Memory for reading the log.
-        cache: ByteSize = "topics.cache.bytes", "16MiB", Restart, "1MiB"..="1TiB";
+        /// Packs batches as lz4 blocks.
+        compression: CompressionKind = "topics.compression", "none", Restart;
+        /// Largest record: key, value and headers together.
+        max_record: ByteSize = "topics.max.record.bytes", "16MiB", Restart, "1KiB"..="1GiB";
+        /// The latest records kept in memory, so that readers at the tail never touch the disk.
+        cache: ByteSize = "topics.cache.bytes", "64MiB", Restart, "1MiB"..="1TiB";
+        /// Transactions that wait for the writer; beyond it commits are tried again later.
+        queue: ByteSize = "topics.queue.bytes", "256MiB", Restart, "1MiB"..="1TiB";
+        /// A file of the log is closed when it is so long; retention and compaction work on closed files.
+        segment: ByteSize = "topics.segment.bytes", "128MiB", Restart, "64KiB"..="16GiB";
+        /// How long compaction keeps null values, so that readers learn of deletions.
+        delete_retention: Duration = "topics.delete.retention", "24h", Restart, "0ms"..="36500d";
+        /// How often retention and compaction look for work.
+        cleanup_interval: Duration = "topics.cleanup.interval", "30s", Restart, "1ms"..="24h";
+    }
+
+    /// The stream of failed records.
+    processing_log: ProcessingLogSettings = "Processing log" {
+        /// Writes records that fail to the topic `<service.id>ksql_processing_log`, with a stream over it.
+        enabled: bool = "processing.log.enabled", "true", Restart;
+        /// Puts the bytes of the failed record into its entry.
+        rows: bool = "processing.log.rows", "false", Restart;
+        /// Entries that wait for the log; what comes on top is counted and dropped.
+        buffer: usize = "processing.log.buffer.entries", "10000", Restart, "1"..="10000000";
+        /// Partitions of its topic.
+        partitions: u32 = "processing.log.partitions", "1", Restart, "1"..="10000";
     }
 
     /// What the server tells of itself.
@@ -238,8 +278,6 @@ settings! {
         level: String = "log.level", "info", Restart;
         /// `text` for people, `json` for machines.
         format: LogFormat = "log.format", "text", Restart;
-        /// Puts the rows themselves into the processing log.
-        log_rows: bool = "processing.log.rows", "false", Restart;
     }
 }
 

@@ -14,8 +14,8 @@ mod sources;
 mod value;
 
 pub use definition::{
-    Definition, Effect, Group, HttpSettings, RuntimeKnobs, ServiceSettings, Settings, SqlSettings, TelemetrySettings,
-    TopicKnobs, find, names,
+    Definition, Effect, Group, HttpSettings, ProcessingLogSettings, RuntimeKnobs, ServiceSettings, Settings,
+    SqlSettings, TelemetrySettings, TopicKnobs, find, names,
 };
 pub use ksqldb_names::{Property, aliases_of, resolve};
 pub use render::{reference_page, toml_file};

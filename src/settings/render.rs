@@ -21,7 +21,7 @@ pub fn toml_file() -> String {
                 let _ = writeln!(out, "#{line}");
             }
             let _ = writeln!(out, "# {}.", facts(setting));
-            let quote = if setting.quoted { "\"" } else { "" };
+            let quote = if setting.quoted || setting.default.is_empty() { "\"" } else { "" };
             let _ = writeln!(out, "#{} = {quote}{}{quote}", setting.name, setting.default);
         }
     }

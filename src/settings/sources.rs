@@ -228,7 +228,7 @@ mod tests {
              --set oops is not of the form key=value\n  \
              `batch.rows` is \"0\", which is not between 1 and 1000000\n  \
              `source.idle` is \"soon\", which is not a duration such as 5ms, 1s, 10m or 24h (a bare number counts milliseconds)\n  \
-             `topics.fsync` is \"never\", which is not one of commit, interval"
+             `topics.fsync` is \"never\", which is not one of commit, interval, os"
         );
     }
 }

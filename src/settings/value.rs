@@ -258,8 +258,20 @@ words! {
     FsyncPolicy {
         /// Before a commit is acknowledged: nothing acknowledged is lost when the machine dies.
         Commit = "commit",
-        /// Every `topics.fsync.interval`: nothing acknowledged is lost when the process dies.
+        /// Every `topics.sync.interval`: nothing acknowledged is lost when the process dies.
         Interval = "interval",
+        /// When the operating system likes.
+        Os = "os",
+    }
+}
+
+words! {
+    /// How batches are packed.
+    CompressionKind {
+        /// As they are.
+        None = "none",
+        /// As lz4 blocks.
+        Lz4 = "lz4",
     }
 }
 

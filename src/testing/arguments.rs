@@ -1,0 +1,17 @@
+//! The command line of `thalweg test`.
+
+use std::path::PathBuf;
+
+/// Runs test files: SQL scripts and conformance suites.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct TestArguments {
+    /// Files, or folders that are walked in sorted order
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Write a JSON object per case to this file
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Succeed if and only if every case of this list passes
+    #[arg(long, value_name = "FILE")]
+    pub expect: Option<PathBuf>,
+}
