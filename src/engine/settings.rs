@@ -20,11 +20,11 @@ pub struct EngineSettings {
     pub max_push_queries: usize,
     /// `push.buffer.batches`: batches of rows that wait for a client before its query waits for it.
     pub push_buffer_batches: usize,
-    /// `processing.log`: whether failed records go to the processing log's topic and stream.
+    /// `processing.log.enabled`: whether failed records go to the processing log's topic and stream.
     pub processing_log: bool,
     /// `processing.log.buffer.entries`: entries that wait for the log; what comes on top is counted and dropped.
     pub processing_log_buffer: usize,
-    /// `topics.default.partitions`: partitions of the processing log's topic.
+    /// `processing.log.partitions`: partitions of the processing log's topic.
     pub processing_log_partitions: i32,
 }
 

@@ -10,7 +10,6 @@ use serde_json::{Map, Value, json};
 use super::doors::Doors;
 use super::refusal::{Refusal, number};
 use crate::diagnostics::{Code, Diagnostic};
-use crate::settings::resolve;
 use crate::telemetry;
 
 /// The ksqlDB version whose API this is: clients compare it with their own.
@@ -95,8 +94,8 @@ pub(super) async fn is_valid_property(
     State(doors): State<Doors>,
     Path(name): Path<String>,
 ) -> Result<Response, Refusal> {
-    doors.engine()?;
-    resolve(&name).map_err(|diagnostic| Refusal::new(number::BAD_REQUEST, &diagnostic))?;
+    let checked = doors.call(move |engine| engine.check_property(&name)).await?;
+    checked.map_err(|diagnostic| Refusal::new(number::BAD_REQUEST, &diagnostic))?;
     Ok(json_response(&true))
 }
 

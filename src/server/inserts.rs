@@ -18,9 +18,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::accept::{DELIMITED, JSON, Wanted, negotiate};
-use super::doors::Doors;
+use super::doors::{Doors, texts};
 use super::refusal::{Refusal, number};
-use super::request_body::{parse, properties};
+use super::request_body::parse;
 use super::request_items::{Framing, RequestItems};
 use crate::diagnostics::Code;
 use crate::engine::Inserter;
@@ -58,7 +58,7 @@ pub(super) async fn inserts_stream(
         return Err(Refusal::bad_request("the request body is empty: its first line names the target"));
     };
     let InsertsArgs { target, properties: given } = parse(&first)?;
-    let given = properties(given.unwrap_or_default())?;
+    let given = texts(given.unwrap_or_default());
     let inserter = doors.call(move |engine| engine.inserter(&target, &given)).await?.map_err(|failure| {
         let of_target = matches!(
             failure.diagnostic.code,

@@ -25,6 +25,7 @@ mod routes;
 mod row_format;
 mod start;
 mod value_json;
+mod wiring;
 
 pub use arguments::ServerArguments;
 pub use doors::Doors;

@@ -1,14 +1,11 @@
 //! Request objects (`rest-api.md` 2) and how they become a request to the engine.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::doors::texts;
 use super::refusal::Refusal;
 use crate::engine::Request;
-use crate::settings::{Property, resolve};
 
 /// Body of `/ksql` and `/query`.
 #[derive(Debug, Deserialize)]
@@ -46,7 +43,7 @@ pub(super) fn ksql_request(body: &[u8]) -> Result<Request, Refusal> {
     let request: KsqlRequest = parse(body)?;
     Ok(Request {
         sql: request.ksql.unwrap_or_default(),
-        properties: properties(request.streams_properties.unwrap_or_default())?,
+        properties: texts(request.streams_properties.unwrap_or_default()),
         variables: texts(request.session_variables.unwrap_or_default()),
         // ksqlDB's clients send -1 when they have seen no command yet.
         command_sequence_number: request.command_sequence_number.filter(|number| *number >= 0),
@@ -58,22 +55,8 @@ pub(super) fn query_stream_request(body: &[u8]) -> Result<Request, Refusal> {
     let request: QueryStreamArgs = parse(body)?;
     Ok(Request {
         sql: request.sql.ok_or_else(|| Refusal::bad_request("Invalid JSON in request: member sql is missing"))?,
-        properties: properties(request.properties.unwrap_or_default())?,
+        properties: texts(request.properties.unwrap_or_default()),
         variables: texts(request.session_variables.unwrap_or_default()),
         command_sequence_number: None,
     })
-}
-
-/// Properties under the names the engine knows; those that mean nothing here are dropped.
-pub(super) fn properties(given: Map<String, Value>) -> Result<BTreeMap<String, String>, Refusal> {
-    let mut known = BTreeMap::new();
-    for (name, value) in texts(given) {
-        match resolve(&name)? {
-            Property::Ours(name) | Property::Statement(name) => {
-                known.insert(name.to_owned(), value);
-            }
-            Property::Ignored => {}
-        }
-    }
-    Ok(known)
 }

@@ -10,9 +10,11 @@ use super::arguments::ServerArguments;
 use super::doors::Doors;
 use super::listener::Listeners;
 use super::routes::router;
-use crate::engine::Engine;
+use super::wiring::open_engine;
 use crate::settings::{LogFormat, Settings};
 use crate::telemetry::{LogLines, start_logging};
+use crate::topics::TopicLog;
+use crate::topics::memory::MemoryLog;
 
 /// Threads that read requests and write answers; the engine has its own.
 const HTTP_THREADS: usize = 2;
@@ -64,7 +66,10 @@ async fn serve(settings: &Settings, began: Instant) -> anyhow::Result<()> {
         doors.stopping(),
         settings.http.shutdown_timeout,
     ));
-    let engine = Arc::new(Engine {});
+    let host = url.trim_start_matches("http://").to_owned();
+    let log: Arc<dyn TopicLog> = Arc::new(MemoryLog::new());
+    let opened = settings.clone();
+    let engine = tokio::task::spawn_blocking(move || open_engine(&opened, log, String::new(), host)).await??;
     doors.open(Arc::clone(&engine));
     let took = began.elapsed();
     tracing::info!(%url, ?took, "ready");

@@ -1,0 +1,75 @@
+//! From settings to what the rooms below take: the one place where names of settings meet their structs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::engine::{Engine, EngineParts, EngineSettings, OpenError};
+use crate::runtime::WallClock;
+use crate::settings::{Compatibility, OffsetReset, Settings};
+use crate::topics::TopicLog;
+
+/// Opens the engine of a server that answers at `host` (`127.0.0.1:8088`).
+///
+/// # Errors
+/// As [`Engine::open`].
+pub(super) fn open_engine(
+    settings: &Settings,
+    log: Arc<dyn TopicLog>,
+    cluster_id: String,
+    host: String,
+) -> Result<Arc<Engine>, OpenError> {
+    Engine::open(EngineParts {
+        log,
+        clock: Arc::new(WallClock::default()),
+        settings: engine_settings(settings),
+        cluster_id,
+        host,
+    })
+}
+
+fn engine_settings(settings: &Settings) -> EngineSettings {
+    let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    EngineSettings {
+        service_id: settings.service.id.clone(),
+        defaults: statement_defaults(settings),
+        max_text_bytes: settings.sql.max_text.bytes(),
+        max_statements: count(settings.sql.max_statements),
+        max_persistent_queries: count(settings.sql.max_persistent),
+        max_push_queries: count(settings.sql.max_push),
+        push_buffer_batches: settings.sql.push_buffer,
+        processing_log: settings.processing_log.enabled,
+        processing_log_buffer: settings.processing_log.buffer,
+        processing_log_partitions: i32::try_from(settings.processing_log.partitions).unwrap_or(i32::MAX),
+    }
+}
+
+/// What holds where a request says nothing; only what differs from the defaults, which the engine knows.
+fn statement_defaults(settings: &Settings) -> BTreeMap<String, String> {
+    let (ours, usual) = (&settings.sql, Settings::default().sql);
+    let compatibility = match ours.compatibility {
+        Compatibility::Extended => "extended",
+        Compatibility::Ksqldb => "ksqldb",
+    };
+    let reset = match ours.offset_reset {
+        OffsetReset::Earliest => "earliest",
+        OffsetReset::Latest => "latest",
+    };
+    [
+        ("sql.compatibility", compatibility.to_owned(), ours.compatibility != usual.compatibility),
+        ("auto.offset.reset", reset.to_owned(), ours.offset_reset != usual.offset_reset),
+        ("cache.max.bytes.buffering", ours.cache.0.to_string(), ours.cache != usual.cache),
+        (
+            "variable.substitution",
+            ours.variable_substitution.to_string(),
+            ours.variable_substitution != usual.variable_substitution,
+        ),
+        ("format.default.key", ours.key_format.clone(), ours.key_format != usual.key_format),
+        ("format.default.value", ours.value_format.clone(), ours.value_format != usual.value_format),
+        ("topic.name.prefix", ours.topic_prefix.clone(), ours.topic_prefix != usual.topic_prefix),
+        ("emit.final.kafka-loss", ours.emit_final_loss.to_string(), ours.emit_final_loss != usual.emit_final_loss),
+    ]
+    .into_iter()
+    .filter(|(_, _, differs)| *differs)
+    .map(|(name, value, _)| (name.to_owned(), value))
+    .collect()
+}
