@@ -86,7 +86,7 @@ pub(super) struct Lexer<'a> {
 }
 
 impl<'a> Lexer<'a> {
-    /// A lexer that counts places from `start` at the beginning of `text`.
+    /// A lexer at the start of `text`, which is shorter than 4 GiB.
     pub(super) fn new(text: &'a str) -> Self {
         Self { text, at: Position { line: 1, column: 1, byte: 0 } }
     }
@@ -144,25 +144,14 @@ impl<'a> Lexer<'a> {
         &self.text[self.at.byte as usize..]
     }
 
-    /// Moves over `len` bytes and counts their lines and characters.
+    /// Moves over `len` bytes.
     fn advance(&mut self, len: usize) {
-        let at = self.at.byte as usize;
-        for byte in self.text.as_bytes()[at..at + len].iter().copied() {
-            if byte == b'\n' {
-                self.at.line += 1;
-                self.at.column = 1;
-            } else if byte & 0b1100_0000 != 0b1000_0000 {
-                self.at.column += 1;
-            }
-        }
-        self.at.byte = u32::try_from(at + len).unwrap_or(u32::MAX);
+        self.at = advance(self.at, &self.rest()[..len]);
     }
 
     /// The span of the next `len` bytes.
     fn here(&self, len: usize) -> Span {
-        let mut end = Self { text: self.text, at: self.at };
-        end.advance(len);
-        Span { start: self.at, end: end.at }
+        Span { start: self.at, end: advance(self.at, &self.rest()[..len]) }
     }
 
     fn skip_blanks(&mut self) -> Result<(), Diagnostic> {
@@ -201,18 +190,35 @@ impl<'a> Lexer<'a> {
             .at(self.here(1)))
     }
 
-    /// Bytes of the `${name}` at the start of `rest`.
     fn variable_len(&self, rest: &str) -> Result<usize, Diagnostic> {
-        let name = rest.strip_prefix("${").unwrap_or_default();
-        let len = word_len(name);
-        let named = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-        if named && name[len..].starts_with('}') {
-            return Ok(len + 3);
-        }
-        Err(Diagnostic::new(Code::SyntaxError, "unexpected character \"$\"")
-            .with_hint("A variable is written ${name}.")
-            .at(self.here(1)))
+        variable_len(rest).ok_or_else(|| {
+            Diagnostic::new(Code::SyntaxError, "unexpected character \"$\"")
+                .with_hint("A variable is written ${name}.")
+                .at(self.here(1))
+        })
     }
+}
+
+/// Bytes of the `${name}` at the start of `rest`, if there is one.
+pub(super) fn variable_len(rest: &str) -> Option<usize> {
+    let name = rest.strip_prefix("${")?;
+    let len = word_len(name);
+    let is_named = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    (is_named && name[len..].starts_with('}')).then_some(len + 3)
+}
+
+/// The place after `text`, which starts at `at`.
+pub(super) fn advance(mut at: Position, text: &str) -> Position {
+    for byte in text.bytes() {
+        if byte == b'\n' {
+            at.line += 1;
+            at.column = 1;
+        } else if byte & 0b1100_0000 != 0b1000_0000 {
+            at.column += 1;
+        }
+    }
+    at.byte += u32::try_from(text.len()).unwrap_or(u32::MAX);
+    at
 }
 
 fn word_len(rest: &str) -> usize {

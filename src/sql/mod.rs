@@ -5,12 +5,13 @@
 //! - no input makes the parser panic, hang or overflow the stack;
 //! - what a statement prints parses to the same statement.
 //!
-//! Reading order: [`ast`], `lexer`, `parser`, [`mod@format`].
+//! Reading order: [`ast`], `lexer`, `parser`, [`mod@format`], [`variables`].
 
 pub mod ast;
 pub mod format;
 mod lexer;
 mod parser;
+pub mod variables;
 
 use crate::diagnostics::Diagnostic;
 

@@ -10,6 +10,9 @@ mod query;
 mod statement;
 mod type_name;
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use crate::sql::ast::Statement;

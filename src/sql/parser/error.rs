@@ -8,6 +8,9 @@ use super::Parser;
 /// How many characters of a token a message shows.
 const SHOWN: usize = 40;
 
+/// Shorter words are near to too much.
+const SHORTEST_MISSPELT: usize = 3;
+
 impl Parser<'_> {
     /// The next token is none of these keywords or symbols.
     pub(super) fn expected(&self, words: &[&str]) -> Diagnostic {
@@ -49,14 +52,18 @@ impl Parser<'_> {
         found
     }
 
-    /// Adds a hint if the next token, or the one before it taken for a name, looks like one of `words` misspelt.
-    pub(super) fn misspelt(&self, diagnostic: Diagnostic, words: &[&str]) -> Diagnostic {
-        let wrong = [Some(self.peek()), self.previous()];
-        let near = wrong
+    /// Adds a hint if the next token, or the one before it taken for a name, looks like the first word of one of
+    /// `phrases` misspelt.
+    pub(super) fn misspelt(&self, diagnostic: Diagnostic, phrases: &[&str]) -> Diagnostic {
+        let first_words = || phrases.iter().map(|phrase| phrase.split(' ').next().unwrap_or(phrase));
+        let near = [Some(self.peek()), self.previous()]
             .into_iter()
             .flatten()
-            .filter(|token| token.kind == TokenKind::Word && !token.is_reserved())
-            .find_map(|token| nearest(token.text, words.iter().copied()));
+            .filter(|token| {
+                token.kind == TokenKind::Word && token.text.len() >= SHORTEST_MISSPELT && !token.is_reserved()
+            })
+            .filter_map(|token| nearest(token.text, first_words()).filter(|near| !token.is_word(near)))
+            .next();
         match near {
             Some(near) if diagnostic.hint.is_none() => diagnostic.with_hint(format!("Did you mean {near}?")),
             _ => diagnostic,

@@ -95,37 +95,39 @@ impl Parser<'_> {
 
     /// An expression whose operators bind at least as tightly as `loosest`.
     fn expression_at(&mut self, loosest: Level) -> Parsed<Expr> {
-        self.nested(|parser| {
-            let operand = parser.operand(loosest)?;
-            parser.operators(operand, loosest)
-        })
+        self.enter()?;
+        let operand = self.operand(loosest)?;
+        let result = self.operators(operand, loosest);
+        self.leave();
+        result
     }
 
     /// The operators after `left` that bind at least as tightly as `loosest`.
     fn operators(&mut self, mut left: Expr, loosest: Level) -> Parsed<Expr> {
         let mut had_predicate = false;
-        while let Some(infix) = self.infix() {
-            let level = infix.level();
-            if level < loosest {
-                break;
-            }
-            if level == Level::Predicate && std::mem::replace(&mut had_predicate, true) {
+        while let Some(infix) = self.infix().filter(|infix| infix.level() >= loosest) {
+            if infix.level() == Level::Predicate && std::mem::replace(&mut had_predicate, true) {
                 return Err(self.chained_predicate());
             }
-            let below = self.height;
-            let span = left.span;
-            let kind = match infix {
-                Infix::Binary(op) => {
-                    self.at += infix_tokens(op);
-                    let right = self.expression_at(level.tighter())?;
-                    ExprKind::Binary { op, left: Box::new(left), right: Box::new(right) }
-                }
-                Infix::Words => self.word_predicate(left)?,
-            };
-            self.grow(below.max(self.height))?;
-            left = Expr::new(kind, self.span_from(span));
+            left = self.applied(infix, left)?;
         }
         Ok(left)
+    }
+
+    /// The operator at the cursor with `left` before it and what follows after it.
+    fn applied(&mut self, infix: Infix, left: Expr) -> Parsed<Expr> {
+        let below = self.height;
+        let span = left.span;
+        let kind = match infix {
+            Infix::Binary(op) => {
+                self.at += infix_tokens(op);
+                let right = self.expression_at(Level::of(op).tighter())?;
+                ExprKind::Binary { op, left: Box::new(left), right: Box::new(right) }
+            }
+            Infix::Words => self.word_predicate(left)?,
+        };
+        self.grow(below.max(self.height))?;
+        Ok(Expr::new(kind, self.span_from(span)))
     }
 
     /// The operator at the cursor, which stays where it is.
@@ -211,22 +213,22 @@ impl Parser<'_> {
     /// What operators apply to: unary operators with their operand, or a primary expression.
     fn operand(&mut self, loosest: Level) -> Parsed<Expr> {
         let token = self.peek();
-        let (op, level) = match token.kind {
-            TokenKind::Symbol if token.text == "-" && !self.at_literal() => (UnaryOp::Minus, Level::Unary),
-            TokenKind::Symbol if token.text == "+" => (UnaryOp::Plus, Level::Unary),
-            TokenKind::Word if token.is_word("NOT") && loosest <= Level::Not => (UnaryOp::Not, Level::Not),
+        match token.kind {
+            TokenKind::Symbol if token.text == "-" && !self.at_literal() => self.unary(UnaryOp::Minus, Level::Unary),
+            TokenKind::Symbol if token.text == "+" => self.unary(UnaryOp::Plus, Level::Unary),
+            TokenKind::Word if token.is_word("NOT") && loosest <= Level::Not => self.unary(UnaryOp::Not, Level::Not),
             TokenKind::Word if token.is_word("NOT") => {
-                return Err(self.expected_what("a value").with_hint("Put the NOT and what follows it in parentheses."));
+                Err(self.expected_what("a value").with_hint("Put the NOT and what follows it in parentheses."))
             }
-            _ => {
-                let base = self.primary()?;
-                return self.postfix(base);
-            }
-        };
-        self.bump();
+            _ => self.primary().and_then(|base| self.postfix(base)),
+        }
+    }
+
+    fn unary(&mut self, op: UnaryOp, level: Level) -> Parsed<Expr> {
+        let first = self.bump().span;
         let operand = Box::new(self.expression_at(level)?);
         self.grow(self.height)?;
-        Ok(Expr::new(ExprKind::Unary { op, operand }, self.span_from(token.span)))
+        Ok(Expr::new(ExprKind::Unary { op, operand }, self.span_from(first)))
     }
 
     /// Subscripts and field accesses after `base`. A `->*` is left for the SELECT list.
@@ -253,38 +255,45 @@ impl Parser<'_> {
     fn primary(&mut self) -> Parsed<Expr> {
         self.height = 1;
         let first = self.peek().span;
-        if self.at_literal() {
-            let (literal, span) = self.literal()?;
-            return Ok(Expr::new(ExprKind::Literal(literal), span));
-        }
-        if self.eat_symbol("(") {
-            let inner = self.expression()?;
-            self.expect_symbol(")")?;
-            return Ok(Expr::new(inner.kind, self.span_from(first)));
-        }
         let next = self.peek_at(1);
-        let kind = if self.eat_word("CASE") {
-            self.case()?
+        // One call for all rules: every call of its own would widen the frame of this function, which recursion
+        // through parentheses has on the stack once for each level.
+        let rule: fn(&mut Self) -> Parsed<ExprKind> = if self.at_literal() {
+            Self::constant
+        } else if self.eat_symbol("(") {
+            Self::parenthesised
+        } else if self.eat_word("CASE") {
+            Self::case
         } else if self.eat_word("CAST") {
-            self.cast()?
+            Self::cast
         } else if self.at_word("ARRAY") && next.is_symbol("[") {
-            self.array()?
+            Self::array
         } else if self.at_word("MAP") && next.is_symbol("(") {
-            self.map()?
+            Self::map
         } else if self.at_word("STRUCT") && next.is_symbol("(") {
-            self.structure()?
+            Self::structure
         } else if self.peek().is_name() && next.is_symbol("(") {
-            self.call()?
-        } else if self.peek().is_name() {
-            self.column()?
+            Self::call
         } else {
-            return Err(self.expected_name("an expression"));
+            Self::column
         };
+        let kind = rule(self)?;
         Ok(Expr::new(kind, self.span_from(first)))
     }
 
+    fn constant(&mut self) -> Parsed<ExprKind> {
+        Ok(ExprKind::Literal(self.literal()?.0))
+    }
+
+    /// After the opening parenthesis.
+    fn parenthesised(&mut self) -> Parsed<ExprKind> {
+        let inner = self.expression()?;
+        self.expect_symbol(")")?;
+        Ok(inner.kind)
+    }
+
     fn column(&mut self) -> Parsed<ExprKind> {
-        let name = self.ident("a column name")?.name;
+        let name = self.ident("an expression")?.name;
         Ok(ExprKind::Column(if self.eat_symbol(".") {
             ColumnRef { qualifier: Some(name), name: self.ident("a column name")?.name }
         } else {
@@ -439,13 +448,13 @@ impl Parser<'_> {
     }
 
     /// One or more with commas between them. Leaves the height of the highest.
-    pub(super) fn items<T>(&mut self, mut item: impl FnMut(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
-        let mut height = 0;
-        let items = self.comma_separated(|parser| {
-            let item = item(parser)?;
-            height = height.max(parser.height);
-            Ok(item)
-        })?;
+    pub(super) fn items<T>(&mut self, item: impl Fn(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
+        let mut items = vec![item(self)?];
+        let mut height = self.height;
+        while self.eat_symbol(",") {
+            items.push(item(self)?);
+            height = height.max(self.height);
+        }
         self.height = height;
         Ok(items)
     }

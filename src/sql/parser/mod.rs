@@ -30,7 +30,7 @@ use crate::types::Name;
 type Parsed<T> = Result<T, Diagnostic>;
 
 /// How deep parentheses, constructors and type parameters may nest.
-pub const MAX_NESTING: u32 = 200;
+pub const MAX_NESTING: u32 = 100;
 
 /// How many expressions may stand inside each other, counting `a + b + c` as three.
 pub const MAX_HEIGHT: u32 = 400;
@@ -51,9 +51,7 @@ pub(super) fn parse_expression(text: &str) -> Parsed<Expr> {
 
 /// Parses every statement of a request.
 pub(super) fn parse_statements(text: &str) -> Parsed<Vec<Statement>> {
-    if u32::try_from(text.len()).is_err() {
-        return Err(too_long(text.len()));
-    }
+    check_request(text)?;
     let mut parser = Parser::new(Lexer::tokens(text)?);
     let mut statements = Vec::new();
     while parser.peek().kind != TokenKind::End {
@@ -62,7 +60,21 @@ pub(super) fn parse_statements(text: &str) -> Parsed<Vec<Statement>> {
     Ok(statements)
 }
 
-fn too_long(bytes: usize) -> Diagnostic {
+/// Refuses a request whose places do not fit 32 bits.
+pub(super) fn check_request(text: &str) -> Parsed<()> {
+    if u32::try_from(text.len()).is_err() { Err(too_long(text.len())) } else { Ok(()) }
+}
+
+/// Parses one statement from its tokens, whose places may have been mapped to another text.
+pub(super) fn parse_tokens(tokens: Vec<Token<'_>>) -> Parsed<Statement> {
+    let mut parser = Parser::new(tokens);
+    let statement = parser.terminated_statement()?;
+    parser.expect_end()?;
+    Ok(statement)
+}
+
+/// The refusal of a statement of this many bytes.
+pub(super) fn too_long(bytes: usize) -> Diagnostic {
     Diagnostic::new(
         Code::LimitExceeded,
         format!("the statement has {bytes} bytes, more than the {MAX_STATEMENT_BYTES} a statement may have"),
@@ -207,8 +219,8 @@ impl<'a> Parser<'a> {
         Ok((token.unquoted(), token.span))
     }
 
-    /// Runs a rule that may contain itself, one level deeper.
-    fn nested<T>(&mut self, rule: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+    /// Begins a rule that may contain itself. The first error ends the parse, so only success must [`Self::leave`].
+    fn enter(&mut self) -> Parsed<()> {
         if self.nesting == MAX_NESTING {
             return Err(Diagnostic::new(
                 Code::LimitExceeded,
@@ -217,9 +229,11 @@ impl<'a> Parser<'a> {
             .at(self.peek().span));
         }
         self.nesting += 1;
-        let result = rule(self);
+        Ok(())
+    }
+
+    fn leave(&mut self) {
         self.nesting -= 1;
-        result
     }
 
     /// Notes that an expression or type was built over others, the highest of which has height `below`.

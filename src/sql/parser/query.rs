@@ -24,8 +24,23 @@ const UNITS: [(&str, u64); 10] = [
     ("MILLISECONDS", 1),
 ];
 
-/// The clauses after FROM, as written, in their order.
-const CLAUSES: [&str; 8] = ["WINDOW", "WHERE", "GROUP BY", "PARTITION BY", "HAVING", "EMIT", "LIMIT", ";"];
+/// Words that may follow FROM, for near misses.
+const AFTER_FROM: [&str; 14] = [
+    "JOIN",
+    "INNER",
+    "LEFT",
+    "RIGHT",
+    "FULL",
+    "WINDOW",
+    "WHERE",
+    "GROUP",
+    "PARTITION",
+    "HAVING",
+    "EMIT",
+    "CHANGES",
+    "FINAL",
+    "LIMIT",
+];
 
 impl Parser<'_> {
     /// A query, from SELECT on.
@@ -270,7 +285,7 @@ impl Parser<'_> {
         let found = Diagnostic::new(Code::SyntaxError, primary).at(token.span);
         let found = match self.known_trap(&token) {
             Some(hint) => found.with_hint(hint),
-            None => self.misspelt(found, &CLAUSES),
+            None => self.misspelt(found, &AFTER_FROM),
         };
         if found.hint.is_some() {
             return found;

@@ -60,11 +60,11 @@ impl Parser<'_> {
 
     /// A statement without its semicolon.
     pub(super) fn statement(&mut self) -> Parsed<Statement> {
-        self.nested(|parser| {
-            let first = parser.peek().span;
-            let kind = parser.statement_kind()?;
-            Ok(Statement { kind, span: parser.span_from(first) })
-        })
+        self.enter()?;
+        let first = self.peek().span;
+        let kind = self.statement_kind()?;
+        self.leave();
+        Ok(Statement { kind, span: self.span_from(first) })
     }
 
     fn statement_kind(&mut self) -> Parsed<StatementKind> {

@@ -10,18 +10,18 @@ use super::{Parsed, Parser};
 impl Parser<'_> {
     /// A type. Leaves its height.
     pub(super) fn type_name(&mut self) -> Parsed<TypeName> {
-        self.nested(|parser| {
-            let first = parser.peek().span;
-            parser.height = 1;
-            let kind = parser.type_kind()?;
-            let mut ty = TypeName { kind, span: parser.span_from(first) };
-            while parser.at_word("ARRAY") && !parser.peek_at(1).is_symbol("<") {
-                parser.bump();
-                parser.grow(parser.height)?;
-                ty = TypeName { kind: TypeNameKind::Array(Box::new(ty)), span: parser.span_from(first) };
-            }
-            Ok(ty)
-        })
+        self.enter()?;
+        let first = self.peek().span;
+        self.height = 1;
+        let kind = self.type_kind()?;
+        let mut ty = TypeName { kind, span: self.span_from(first) };
+        while self.at_word("ARRAY") && !self.peek_at(1).is_symbol("<") {
+            self.bump();
+            self.grow(self.height)?;
+            ty = TypeName { kind: TypeNameKind::Array(Box::new(ty)), span: self.span_from(first) };
+        }
+        self.leave();
+        Ok(ty)
     }
 
     fn type_kind(&mut self) -> Parsed<TypeNameKind> {
