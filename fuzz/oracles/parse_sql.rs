@@ -45,7 +45,10 @@ pub fn fuzz_one(data: &[u8]) {
     };
     let none = BTreeMap::new();
     let one_by_one: Result<Vec<_>, _> = pieces.iter().map(|piece| parse_statement(piece, &none)).collect();
-    assert_eq!(one_by_one.as_ref().ok(), whole.as_ref().ok(), "{text}");
+    // `$${name}` is an escape only where variables are replaced.
+    if !text.contains("$${") {
+        assert_eq!(one_by_one.as_ref().ok(), whole.as_ref().ok(), "{text}");
+    }
     if let (Ok(one_by_one), Ok(whole)) = (&one_by_one, &whole) {
         for (one, other) in one_by_one.iter().zip(whole) {
             assert_eq!((one.span.start, one.span.end), (other.span.start, other.span.end), "{text}");
