@@ -12,7 +12,7 @@ use thalweg::sql::variables::{parse_statement, split_statements, substitute};
 use thalweg::sql::{parse_expression, parse_statements};
 
 /// Checks one input.
-pub fn fuzz_one(data: &[u8]) {
+pub(super) fn fuzz_one(data: &[u8]) {
     let text = &*String::from_utf8_lossy(data);
     match parse_expression(text) {
         Ok(expr) => {
@@ -30,7 +30,7 @@ pub fn fuzz_one(data: &[u8]) {
         Ok(statements) => {
             for statement in statements {
                 let own = format!("{};", slice(text, statement.span));
-                assert_eq!(&parse_statements(&own).unwrap()[0], statement, "{text}");
+                assert_eq!(parse_statements(&own).as_deref(), Ok(std::slice::from_ref(statement)), "{text}");
                 let printed = format!("{statement};");
                 let again = parse_statements(&printed).unwrap_or_else(|error| panic!("{text}\n{printed}\n{error}"));
                 assert_eq!(&again[0], statement, "{text}\n{printed}");

@@ -162,8 +162,8 @@ impl<'a> Lexer<'a> {
                 self.advance(blanks);
             } else if rest.starts_with("--") {
                 self.advance(rest.find('\n').unwrap_or(rest.len()));
-            } else if rest.starts_with("/*") {
-                let Some(end) = rest[2..].find("*/") else {
+            } else if let Some(comment) = rest.strip_prefix("/*") {
+                let Some(end) = comment.find("*/") else {
                     return Err(Diagnostic::new(Code::SyntaxError, "the comment has no end")
                         .with_hint("A comment that starts with /* ends with */.")
                         .at(self.here(2)));

@@ -48,11 +48,11 @@ pub fn split_statements(text: &str) -> Result<Vec<StatementText<'_>>, Diagnostic
         if !at_end {
             span = Some(span.map_or(token.span, |first| first.to(token.span)));
         }
-        if at_end || token.is_symbol(";") {
-            if let Some(span) = span.take() {
-                let text = &text[span.start.byte as usize..span.end.byte as usize];
-                pieces.push(StatementText { text, span });
-            }
+        if (at_end || token.is_symbol(";"))
+            && let Some(span) = span.take()
+        {
+            let text = &text[span.start.byte as usize..span.end.byte as usize];
+            pieces.push(StatementText { text, span });
         }
         if at_end {
             return Ok(pieces);

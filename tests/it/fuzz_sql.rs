@@ -29,7 +29,7 @@ const WORDS: &str = "SELECT~FROM~WHERE~GROUP BY~PARTITION BY~HAVING~EMIT CHANGES
 
 #[test]
 fn mutated_sql_breaks_nothing() {
-    let corpus = corpus();
+    let corpus = corpus().unwrap();
     for text in &corpus {
         fuzz_one(text);
     }
@@ -49,11 +49,11 @@ fn mutated_sql_breaks_nothing() {
     println!("{inputs} inputs in {:?}", start.elapsed());
 }
 
-fn corpus() -> Vec<Vec<u8>> {
+fn corpus() -> std::io::Result<Vec<Vec<u8>>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/parse_sql");
-    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
     paths.sort();
-    paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
+    paths.iter().map(std::fs::read).collect()
 }
 
 fn mutated(corpus: &[Vec<u8>], random: &mut fastrand::Rng) -> Vec<u8> {

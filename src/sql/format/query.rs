@@ -127,7 +127,7 @@ impl fmt::Display for TimeSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = self.0.as_millis();
         let units = [(86_400_000, "DAYS"), (3_600_000, "HOURS"), (60_000, "MINUTES"), (1_000, "SECONDS")];
-        match units.into_iter().find(|(unit_ms, _)| ms > 0 && ms % unit_ms == 0) {
+        match units.into_iter().find(|(unit_ms, _)| ms > 0 && ms.is_multiple_of(*unit_ms)) {
             Some((unit_ms, unit)) => write!(f, "{} {unit}", ms / unit_ms),
             None => write!(f, "{ms} MILLISECONDS"),
         }
