@@ -23,4 +23,4 @@ pub use operator::{Capture, Operator, Output, Port, RowError, Slot, StateRow, St
 pub use project::Project;
 
 #[cfg(test)]
-mod batch_text;
+pub(crate) mod batch_text;

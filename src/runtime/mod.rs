@@ -1,7 +1,52 @@
 //! Worker threads, pipelines, tasks, epochs, restore: what makes operators a running query.
+//!
+//! ```text
+//!   topic partition ─▶ source task: decode ─ operators ─ encode ─┐
+//!                                         └─▶ exchange ─▶ stage task: operators ─ encode ─┐
+//!                                                     barrier: captures of all tasks ─▶ epoch ─▶ one transaction
+//! ```
+//!
+//! Invariants:
+//! - nothing leaves the process before an epoch's output is whole, and then in one transaction with the positions;
+//! - memory is never undone: after a failure it is thrown away and rebuilt from the last durable epoch;
+//! - a task never blocks a worker; every queue has a bound, and a full one stops who fills it;
+//! - a failing query stops alone.
+//!
+//! Reading order: [`handle`], [`query`], [`pipeline`], [`source_task`], [`stage_task`], [`exchange`], [`scheduler`].
 
+mod build;
+mod chain;
+mod client;
 mod clock;
+mod counters;
+mod decode;
+mod encode;
+mod environment;
+mod exchange;
+mod handle;
+mod output;
+mod pipeline;
+mod positions;
+mod processing_log;
+mod push;
+mod query;
 mod row_event;
+mod scheduler;
+mod settings;
+mod slot;
+mod source_task;
+mod stage_task;
+mod status;
+#[cfg(test)]
+mod tests;
 
 pub use clock::{Clock, ManualClock, WallClock};
+pub use counters::QueryCounters;
+pub use handle::{BuildError, Runtime, RuntimeError, RuntimeParts};
+pub use processing_log::{Failed, ProcessingLog, ProcessingLogEntry};
+pub use push::{PushDefinition, PushStart};
+pub use query::QueryDefinition;
 pub use row_event::RowEvent;
+pub use scheduler::Scheduler;
+pub use settings::{Guarantee, RuntimeSettings};
+pub use status::{QueryState, QueryStatus, SourceProgress};

@@ -1,0 +1,287 @@
+//! An operator graph to the tasks of a pipeline.
+//!
+//! A stage over a topic becomes one task per partition; a stage over exchanges becomes tasks that share the slots, as
+//! many as there are workers. Inboxes are made first, so that upstream tasks have somewhere to deal to.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Weak};
+
+use crate::catalog::QueryId;
+use crate::diagnostics::Diagnostic;
+use crate::expressions::EdgeSchema;
+use crate::operators::{self, Checked, Operator, Port};
+use crate::planner::OperatorGraph;
+use crate::planner::graph::{GRAPH_VERSION, Input, Output, SourceInput, Stage};
+use crate::topics::TopicInfo;
+use crate::types::{Epoch, EventTime, Offset, Partition};
+
+use super::BuildError;
+use super::chain::Chain;
+use super::client::Client;
+use super::decode::SourceDecoder;
+use super::encode::SinkEncoder;
+use super::environment::Environment;
+use super::exchange::{Dealer, Inbox};
+use super::output::TaskOutput;
+use super::pipeline::{Gate, Owner, Pipeline, Progress, SourceHandle};
+use super::scheduler::Task;
+use super::source_task::SourceTask;
+use super::stage_task::{StageTask, Worker};
+
+/// What a pipeline is made of.
+pub(super) struct Plan<'a> {
+    pub(super) query: &'a QueryId,
+    pub(super) graph: &'a OperatorGraph,
+    pub(super) number: u64,
+    pub(super) lane: u64,
+    pub(super) owner: Weak<dyn Owner>,
+    /// The first epoch it reads.
+    pub(super) epoch: Epoch,
+    pub(super) max_bytes: usize,
+    pub(super) paused: bool,
+    pub(super) careful: bool,
+    pub(super) skip: &'a BTreeSet<(String, i32, Offset)>,
+    /// Who takes the rows of an [`Output::Rows`].
+    pub(super) client: Option<&'a Arc<Client>>,
+}
+
+/// Where a source partition is read.
+pub(super) struct Start {
+    pub(super) next: Offset,
+    pub(super) stream_time: Option<EventTime>,
+    /// Where reading ends, if it does.
+    pub(super) until: Option<Offset>,
+}
+
+/// Tells where to read a partition, given the first offset it holds.
+type StartOf<'a> = &'a mut dyn FnMut(&TopicInfo, Partition, Offset) -> Start;
+
+/// The tasks of a stage before they are made.
+struct Shape<'a> {
+    stage: &'a Stage,
+    /// The topic it reads, with its partitions' first offsets; else it reads `inboxes`.
+    source: Option<(&'a SourceInput, TopicInfo, Vec<Offset>)>,
+    inboxes: Vec<Arc<Inbox>>,
+    tasks: usize,
+}
+
+/// Makes the tasks of `plan`. They run when woken.
+///
+/// # Errors
+/// A topic is missing, the log cannot be read, or the graph holds what this version cannot run.
+pub(super) fn pipeline(env: &Arc<Environment>, plan: Plan<'_>, start_of: StartOf<'_>) -> Result<Pipeline, BuildError> {
+    if plan.graph.version > GRAPH_VERSION {
+        return Err(BuildError::Graph(format!("version {} is newer than {GRAPH_VERSION}", plan.graph.version)));
+    }
+    let shapes = shapes(env, plan.graph)?;
+    let gate = Arc::new(Gate::new(plan.max_bytes, plan.paused, plan.careful));
+    let mut pipeline = Pipeline { number: plan.number, gate, tasks: Vec::new(), sources: Vec::new() };
+    for (index, shape) in shapes.iter().enumerate() {
+        for nth in 0..shape.tasks {
+            make_task(env, &plan, &shapes, index, nth, start_of, &mut pipeline)?;
+        }
+    }
+    Ok(pipeline)
+}
+
+/// What each stage reads, and how many tasks it has.
+fn shapes<'a>(env: &Environment, graph: &'a OperatorGraph) -> Result<Vec<Shape<'a>>, BuildError> {
+    let mut shapes: Vec<Shape<'_>> = Vec::with_capacity(graph.stages.len());
+    for stage in &graph.stages {
+        let shape = match &stage.inputs[..] {
+            [Input::Source(source)] => {
+                let info =
+                    env.log.topic(&source.topic)?.ok_or_else(|| BuildError::MissingTopic(source.topic.clone()))?;
+                let firsts: Vec<Offset> = env.log.offsets(info.id)?.iter().map(|range| range.start).collect();
+                Shape { stage, tasks: firsts.len(), source: Some((source, info, firsts)), inboxes: Vec::new() }
+            }
+            inputs => {
+                let mut ports = Vec::new();
+                for (port, input) in inputs.iter().enumerate() {
+                    match input {
+                        Input::Exchange { stage } => {
+                            let upstream = shapes
+                                .get(*stage)
+                                .ok_or_else(|| BuildError::Graph(format!("stage {stage} comes before its input")))?;
+                            ports.extend((0..upstream.tasks).map(|_| Port(port)));
+                        }
+                        Input::Source(_) => {
+                            return Err(Diagnostic::not_implemented("a stage that reads a topic among others").into());
+                        }
+                    }
+                }
+                let tasks = env.settings.worker_threads.clamp(1, usize::from(graph.slots.max(1)));
+                let inbox = || Arc::new(Inbox::new(ports.iter().copied(), env.settings.exchange_rows));
+                Shape { stage, source: None, inboxes: (0..tasks).map(|_| inbox()).collect(), tasks }
+            }
+        };
+        shapes.push(shape);
+    }
+    Ok(shapes)
+}
+
+fn make_task(
+    env: &Arc<Environment>,
+    plan: &Plan<'_>,
+    shapes: &[Shape<'_>],
+    index: usize,
+    nth: usize,
+    start_of: StartOf<'_>,
+    pipeline: &mut Pipeline,
+) -> Result<(), BuildError> {
+    let shape = &shapes[index];
+    let start = match &shape.source {
+        None => None,
+        Some((_, info, firsts)) => {
+            let partition = Partition(i32::try_from(nth).unwrap_or(i32::MAX));
+            Some((partition, start_of(info, partition, firsts[nth])))
+        }
+    };
+    let stream_time = start.as_ref().and_then(|(_, start)| start.stream_time);
+    let (chain, edge) = chain(env, plan.graph, shape.stage)?;
+    let output = output(env, plan, shapes, index, nth, &edge, stream_time)?;
+    let worker = Worker {
+        env: Arc::clone(env),
+        owner: Weak::clone(&plan.owner),
+        pipeline: plan.number,
+        query: plan.query.clone(),
+        gate: Arc::clone(&pipeline.gate),
+        index: pipeline.tasks.len(),
+        topic: only_topic(plan.graph, shape.stage),
+        epoch: plan.epoch,
+        chain,
+        output,
+        entries: Vec::new(),
+        place: None,
+    };
+    let task = match (&shape.source, start) {
+        (Some((source, info, _)), Some((partition, start))) => {
+            let progress = Arc::new(Progress { read: AtomicI64::new(start.next.0), limit: AtomicI64::new(i64::MAX) });
+            let skipped = |(topic, at, offset): &(String, i32, Offset)| {
+                (*topic == info.name && *at == partition.0).then_some(*offset)
+            };
+            let body = SourceTask {
+                worker,
+                source: pipeline.sources.len(),
+                topic: info.id,
+                partition,
+                until: start.until,
+                skip: plan.skip.iter().filter_map(skipped).collect(),
+                progress: Arc::clone(&progress),
+                decoder: SourceDecoder::new(source)?,
+                next: start.next,
+                stream_time: start.stream_time,
+                block: None,
+                dry_since: None,
+            };
+            let task = env.scheduler.task(plan.lane, Box::new(body));
+            env.watch(info.id, partition, &task);
+            pipeline.sources.push(SourceHandle {
+                topic: info.name.clone(),
+                id: info.id,
+                partition,
+                task: Arc::clone(&task),
+                progress,
+            });
+            task
+        }
+        _ => {
+            let inbox = Arc::clone(&shape.inboxes[nth]);
+            let task: Arc<Task> =
+                env.scheduler.task(plan.lane, Box::new(StageTask { worker, inbox: Arc::clone(&inbox) }));
+            inbox.read_by(&task);
+            task
+        }
+    };
+    pipeline.tasks.push(task);
+    Ok(())
+}
+
+/// The operators of a stage, and the edge behind the last one.
+fn chain(env: &Environment, graph: &OperatorGraph, stage: &Stage) -> Result<(Chain, EdgeSchema), BuildError> {
+    let mut edge = match stage.inputs.first() {
+        Some(Input::Source(source)) => source.schema.clone(),
+        Some(Input::Exchange { stage }) => edge_behind(graph, *stage)?,
+        None => return Err(BuildError::Graph(format!("stage {} has no input", stage.name))),
+    };
+    let mut compiled: Vec<Box<dyn Operator>> = Vec::with_capacity(stage.operators.len());
+    for node in &stage.operators {
+        let operator = operators::compile(node, &edge, &env.functions)?;
+        compiled.push(if cfg!(debug_assertions) { Box::new(Checked::new(node, operator)) } else { operator });
+        edge = node.schema.clone();
+    }
+    Ok((Chain::new(compiled), edge))
+}
+
+/// The edge behind the last operator of a stage.
+fn edge_behind(graph: &OperatorGraph, index: usize) -> Result<EdgeSchema, BuildError> {
+    let stage = graph.stages.get(index).ok_or_else(|| BuildError::Graph(format!("there is no stage {index}")))?;
+    match (stage.operators.last(), stage.inputs.first()) {
+        (Some(node), _) => Ok(node.schema.clone()),
+        (None, Some(Input::Source(source))) => Ok(source.schema.clone()),
+        (None, Some(Input::Exchange { stage })) if *stage < index => edge_behind(graph, *stage),
+        (None, _) => Err(BuildError::Graph(format!("stage {} has no input", stage.name))),
+    }
+}
+
+fn output(
+    env: &Environment,
+    plan: &Plan<'_>,
+    shapes: &[Shape<'_>],
+    index: usize,
+    nth: usize,
+    edge: &EdgeSchema,
+    stream_time: Option<EventTime>,
+) -> Result<TaskOutput, BuildError> {
+    match &shapes[index].stage.output {
+        Output::Sink(sink) => {
+            let info = env.log.topic(&sink.topic)?.ok_or_else(|| BuildError::MissingTopic(sink.topic.clone()))?;
+            let only = env.settings.append_partition;
+            let encoder = SinkEncoder::new(sink, edge, info.config.partitions, only, nth)?;
+            Ok(TaskOutput::Sink(Box::new(encoder)))
+        }
+        Output::Exchange { key } => {
+            let restamps = shapes[index].source.is_some();
+            let inboxes = downstream(shapes, index, nth)?;
+            Ok(TaskOutput::Exchange(Dealer::new(key.clone(), plan.graph.slots, inboxes, restamps, stream_time)))
+        }
+        Output::Rows => match plan.client {
+            Some(client) => Ok(TaskOutput::Rows(Arc::clone(client))),
+            None => Err(BuildError::Graph("a persistent query has a sink".to_owned())),
+        },
+    }
+}
+
+/// The inboxes of the stage that reads stage `index`, with the queue of its `nth` task in each.
+fn downstream(shapes: &[Shape<'_>], index: usize, nth: usize) -> Result<Vec<(Arc<Inbox>, usize)>, BuildError> {
+    for shape in shapes {
+        let mut queue = 0;
+        for input in &shape.stage.inputs {
+            let Input::Exchange { stage } = input else { continue };
+            if *stage == index {
+                return Ok(shape.inboxes.iter().map(|inbox| (Arc::clone(inbox), queue + nth)).collect());
+            }
+            queue += shapes[*stage].tasks;
+        }
+    }
+    Err(BuildError::Graph(format!("nobody reads the exchange of stage {}", shapes[index].stage.name)))
+}
+
+/// The topic that all rows of a stage come from, if it is one.
+fn only_topic(graph: &OperatorGraph, stage: &Stage) -> Option<String> {
+    let mut topics = BTreeSet::new();
+    collect_topics(graph, stage, &mut topics);
+    if topics.len() == 1 { topics.pop_first() } else { None }
+}
+
+fn collect_topics(graph: &OperatorGraph, stage: &Stage, topics: &mut BTreeSet<String>) {
+    for input in &stage.inputs {
+        match input {
+            Input::Source(source) => {
+                topics.insert(source.topic.clone());
+            }
+            Input::Exchange { stage } => collect_topics(graph, &graph.stages[*stage], topics),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! What all queries of a runtime share: log, clock, scheduler, committer, and who waits for which partition.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex, RwLock};
+
+use crate::catalog::QueryId;
+use crate::functions::FunctionRegistry;
+use crate::topics::{CommitOutcome, Committer, TopicId, TopicLog, Transaction};
+use crate::types::{Offset, Partition};
+
+use super::positions::{self, Durable};
+use super::processing_log::ProcessingLog;
+use super::push::PushQuery;
+use super::query::Query;
+use super::scheduler::{Scheduler, Task};
+use super::{Clock, RuntimeError, RuntimeSettings};
+
+/// What queries share.
+pub(super) struct Environment {
+    // fixed
+    pub(super) log: Arc<dyn TopicLog>,
+    pub(super) functions: Arc<FunctionRegistry>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) settings: RuntimeSettings,
+    pub(super) scheduler: Arc<Scheduler>,
+    pub(super) processing_log: ProcessingLog,
+    pub(super) offsets_topic: String,
+    pub(super) offsets_topic_id: TopicId,
+    committer: Arc<dyn Committer>,
+    // changing
+    /// The last epoch of each query told in the offsets topic up to an offset.
+    told: Mutex<(BTreeMap<String, Durable>, Offset)>,
+    fenced: AtomicBool,
+    pub(super) queries: Mutex<BTreeMap<QueryId, Arc<Query>>>,
+    pub(super) pushes: Mutex<HashMap<String, Arc<PushQuery>>>,
+    readers: RwLock<HashMap<(TopicId, Partition), Vec<Weak<Task>>>>,
+    progress: Mutex<u64>,
+    progressed: Condvar,
+    seeds: AtomicU64,
+    lanes: AtomicU64,
+}
+
+/// What an environment is made of.
+pub(super) struct EnvironmentParts {
+    pub(super) log: Arc<dyn TopicLog>,
+    pub(super) functions: Arc<FunctionRegistry>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) settings: RuntimeSettings,
+    pub(super) scheduler: Arc<Scheduler>,
+    pub(super) processing_log: ProcessingLog,
+    pub(super) service_id: String,
+    pub(super) offsets_topic_id: TopicId,
+}
+
+impl Environment {
+    /// Takes over the service: whoever committed for it before is fenced.
+    pub(super) fn new(parts: EnvironmentParts) -> Result<Self, RuntimeError> {
+        let committer = parts.log.committer(&transactional_id(&parts.service_id))?;
+        let seed = parts.clock.now_ms().cast_unsigned();
+        Ok(Self {
+            offsets_topic: positions::topic_name(&parts.service_id),
+            offsets_topic_id: parts.offsets_topic_id,
+            log: parts.log,
+            functions: parts.functions,
+            clock: parts.clock,
+            settings: parts.settings,
+            scheduler: parts.scheduler,
+            processing_log: parts.processing_log,
+            committer,
+            told: Mutex::default(),
+            fenced: AtomicBool::new(false),
+            queries: Mutex::default(),
+            pushes: Mutex::default(),
+            readers: RwLock::default(),
+            progress: Mutex::new(0),
+            progressed: Condvar::new(),
+            seeds: AtomicU64::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+            lanes: AtomicU64::new(1),
+        })
+    }
+
+    /// A seed for one batch.
+    pub(super) fn next_seed(&self) -> u64 {
+        self.seeds.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed)
+    }
+
+    /// A scheduler's lane for a new query.
+    pub(super) fn next_lane(&self) -> u64 {
+        self.lanes.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Hands a transaction to the log. `done` gets the outcome, on any thread, and must not block.
+    pub(super) fn commit(
+        self: &Arc<Self>,
+        transaction: Transaction,
+        done: impl FnOnce(CommitOutcome) + Send + 'static,
+    ) {
+        self.scheduler.went_outside();
+        let env = Arc::downgrade(self);
+        self.committer.commit(
+            transaction,
+            Box::new(move |outcome| {
+                done(outcome);
+                if let Some(env) = env.upgrade() {
+                    env.scheduler.came_back();
+                }
+            }),
+        );
+    }
+
+    /// Another owns the service. Nothing is committed any more.
+    pub(super) fn set_fenced(&self) {
+        self.fenced.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_fenced(&self) -> bool {
+        self.fenced.load(Ordering::SeqCst)
+    }
+
+    /// The last epoch of `query` in the log, and where the offsets topic ends.
+    pub(super) fn last_epoch(&self, query: &QueryId) -> Result<(Option<Durable>, Offset), RuntimeError> {
+        let mut told = self.told.lock();
+        let (news, end) = positions::read(self.log.as_ref(), self.offsets_topic_id, told.1)?;
+        for (id, durable) in news {
+            match durable {
+                Some(durable) => told.0.insert(id, durable),
+                None => told.0.remove(&id),
+            };
+        }
+        told.1 = end;
+        Ok((told.0.get(&query.0).cloned(), end))
+    }
+
+    /// What the log says about `query` from `from` on in the offsets topic: its last epoch if one is told, and where
+    /// the reading ended.
+    pub(super) fn told_since(&self, query: &QueryId, from: Offset) -> Result<(Option<Durable>, Offset), RuntimeError> {
+        let (mut told, next) = positions::read(self.log.as_ref(), self.offsets_topic_id, from)?;
+        Ok((told.remove(&query.0).flatten(), next))
+    }
+
+    /// Has `task` woken by every append to the partition.
+    pub(super) fn watch(&self, topic: TopicId, partition: Partition, task: &Arc<Task>) {
+        self.readers.write().entry((topic, partition)).or_default().push(Arc::downgrade(task));
+    }
+
+    /// Forgets tasks that are gone.
+    pub(super) fn forget_dead_readers(&self) {
+        self.readers.write().retain(|_, tasks| {
+            tasks.retain(|task| task.strong_count() > 0);
+            !tasks.is_empty()
+        });
+    }
+
+    /// Records of the partition became readable.
+    pub(super) fn appended(&self, topic: TopicId, partition: Partition) {
+        if let Some(tasks) = self.readers.read().get(&(topic, partition)) {
+            tasks.iter().filter_map(Weak::upgrade).for_each(|task| task.wake());
+        }
+    }
+
+    /// Tells those who wait in [`Environment::wait_until`] to look again.
+    pub(super) fn made_progress(&self) {
+        *self.progress.lock() += 1;
+        self.progressed.notify_all();
+    }
+
+    /// Waits until `holds` gives true, at most `timeout`: by running tasks where there are no worker threads. False if
+    /// time ran out.
+    ///
+    /// # Errors
+    /// What `holds` gives.
+    pub(super) fn wait_until<E>(
+        &self,
+        timeout: Duration,
+        mut holds: impl FnMut() -> Result<bool, E>,
+    ) -> Result<bool, E> {
+        if self.scheduler.is_seeded() {
+            self.scheduler.run_until_idle();
+            return holds();
+        }
+        let deadline = self.clock.elapsed() + timeout;
+        loop {
+            let seen = *self.progress.lock();
+            if holds()? {
+                return Ok(true);
+            }
+            let mut progress = self.progress.lock();
+            while *progress == seen {
+                let left = deadline.saturating_sub(self.clock.elapsed());
+                if left.is_zero() || self.progressed.wait_for(&mut progress, left).timed_out() {
+                    drop(progress);
+                    return holds();
+                }
+            }
+        }
+    }
+}
+
+/// The id under which a service commits.
+fn transactional_id(service_id: &str) -> String {
+    format!("_thalweg-{service_id}-committer-0")
+}

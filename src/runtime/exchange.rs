@@ -1,0 +1,380 @@
+//! Deals rows from the tasks of one stage to the tasks of the next, by the slot of their key, inside the process.
+//!
+//! ```text
+//!   upstream 0 ─┐  ┌─ queue 0 ─┐
+//!               ├──┤           ├─ inbox of a task that owns slots 0..32
+//!   upstream 1 ─┘  └─ queue 1 ─┘
+//! ```
+//!
+//! Invariants:
+//! - order holds within a queue (one upstream task, one downstream task) and nowhere else;
+//! - marks and barriers travel in the queues, behind the rows they follow, and never wait for room;
+//! - a barrier leaves an inbox when every queue has it; a queue that has it is held back until then;
+//! - a queue holds about `exchange.max.rows` rows: a full one stops the upstream task before its next batch.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock, Weak};
+
+use datafusion::arrow::array::UInt32Array;
+use parking_lot::Mutex;
+
+use crate::operators::{Port, Slot, StreamTime};
+use crate::types::{ChangeBatch, Epoch, EventTime, Op, Ops};
+
+use super::scheduler::Task;
+use super::slot::{hash_keys, slot_of};
+
+/// What travels between tasks.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// Rows.
+    Changes(ChangeBatch),
+    /// Stream time of the upstream task, and whether it is idle: then nobody waits for it.
+    Mark { stream_time: Option<StreamTime>, idle: bool },
+    /// The epoch ends here.
+    Barrier(Epoch),
+}
+
+/// What a task takes out of its inbox.
+#[derive(Debug)]
+pub(super) enum Taken {
+    /// Rows, and the port of the stage they belong to.
+    Changes(Port, ChangeBatch),
+    /// Upstream marks changed: the stream time of the shard, if it is known yet.
+    Time(Option<StreamTime>),
+    /// The barrier of this epoch has come on every queue.
+    Barrier(Epoch),
+}
+
+/// The queue from one upstream task.
+#[derive(Debug)]
+struct Queue {
+    port: Port,
+    messages: VecDeque<Message>,
+    rows: usize,
+    at_barrier: bool,
+    stream_time: Option<StreamTime>,
+    idle: bool,
+}
+
+#[derive(Default)]
+struct Queues {
+    queues: Vec<Queue>,
+    /// The queue after the one served last.
+    turn: usize,
+    /// Upstream tasks that found no room.
+    waiting: Vec<Arc<Task>>,
+    shard_time: Option<StreamTime>,
+}
+
+/// Where a task's rows arrive.
+pub(super) struct Inbox {
+    // fixed
+    max_rows: usize,
+    reader: OnceLock<Weak<Task>>,
+    // changing
+    state: Mutex<Queues>,
+}
+
+impl Inbox {
+    /// An inbox with one queue for each upstream task, of the given ports.
+    pub(super) fn new(ports: impl IntoIterator<Item = Port>, max_rows: usize) -> Self {
+        let queues = ports
+            .into_iter()
+            .map(|port| Queue {
+                port,
+                messages: VecDeque::new(),
+                rows: 0,
+                at_barrier: false,
+                stream_time: None,
+                idle: false,
+            })
+            .collect();
+        Self { max_rows, reader: OnceLock::new(), state: Mutex::new(Queues { queues, ..Queues::default() }) }
+    }
+
+    /// Names the task that reads this inbox. Called once.
+    pub(super) fn read_by(&self, task: &Arc<Task>) {
+        let named = self.reader.set(Arc::downgrade(task));
+        debug_assert!(named.is_ok(), "an inbox has one reader");
+    }
+
+    /// True if the queue of this upstream task has room; else `upstream` is woken once there is.
+    fn has_room(&self, queue: usize, upstream: &Arc<Task>) -> bool {
+        let mut state = self.state.lock();
+        let has_room = state.queues[queue].rows < self.max_rows;
+        if !has_room && !state.waiting.iter().any(|task| Arc::ptr_eq(task, upstream)) {
+            state.waiting.push(Arc::clone(upstream));
+        }
+        has_room
+    }
+
+    fn put(&self, queue: usize, message: Message) {
+        let mut state = self.state.lock();
+        let queue = &mut state.queues[queue];
+        let is_barrier = matches!(message, Message::Barrier(_));
+        match (&message, queue.messages.back_mut()) {
+            (Message::Changes(batch), _) => queue.rows += batch.len(),
+            // Of marks without rows between them the last one counts.
+            (Message::Mark { .. }, Some(last @ Message::Mark { .. })) => {
+                *last = message;
+                return;
+            }
+            _ => {}
+        }
+        queue.messages.push_back(message);
+        drop(state);
+        if let Some(reader) = self.reader.get().and_then(Weak::upgrade) {
+            if is_barrier { reader.wake_first() } else { reader.wake() }
+        }
+    }
+
+    /// The next message: round robin over the queues that are not held back by a barrier.
+    pub(super) fn take(&self) -> Option<Taken> {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let queues = state.queues.len();
+        for i in 0..queues {
+            let index = (state.turn + i) % queues;
+            let queue = &mut state.queues[index];
+            if queue.at_barrier {
+                continue;
+            }
+            let Some(message) = queue.messages.pop_front() else { continue };
+            state.turn = (index + 1) % queues;
+            match message {
+                Message::Changes(batch) => {
+                    let port = queue.port;
+                    queue.rows -= batch.len();
+                    let woken = if queue.rows < self.max_rows { std::mem::take(&mut state.waiting) } else { vec![] };
+                    drop(guard);
+                    woken.iter().for_each(Task::wake);
+                    return Some(Taken::Changes(port, batch));
+                }
+                Message::Mark { stream_time, idle } => {
+                    (queue.stream_time, queue.idle) = (queue.stream_time.max(stream_time), idle);
+                    return Some(Taken::Time(state.advance_time()));
+                }
+                Message::Barrier(epoch) => {
+                    queue.at_barrier = true;
+                    if state.queues.iter().all(|queue| queue.at_barrier) {
+                        state.queues.iter_mut().for_each(|queue| queue.at_barrier = false);
+                        return Some(Taken::Barrier(epoch));
+                    }
+                    return self.take_after(guard);
+                }
+            }
+        }
+        None
+    }
+
+    fn take_after(&self, held: parking_lot::MutexGuard<'_, Queues>) -> Option<Taken> {
+        drop(held);
+        self.take()
+    }
+}
+
+impl Queues {
+    /// The shard's stream time: the minimum over upstream tasks that are not idle, the maximum over all when every one
+    /// is. Unknown until every task that is not idle has a time. Never moves back.
+    fn advance_time(&mut self) -> Option<StreamTime> {
+        let active: Vec<Option<StreamTime>> =
+            self.queues.iter().filter(|queue| !queue.idle).map(|queue| queue.stream_time).collect();
+        let now = if active.is_empty() {
+            self.queues.iter().filter_map(|queue| queue.stream_time).max()
+        } else {
+            active.into_iter().collect::<Option<Vec<_>>>().and_then(|times| times.into_iter().min())
+        };
+        self.shard_time = self.shard_time.max(now);
+        self.shard_time
+    }
+}
+
+/// Where a task's rows leave to: the inboxes of the next stage's tasks.
+pub(super) struct Dealer {
+    // fixed
+    key: Vec<usize>,
+    slots: u16,
+    /// The inbox of each downstream task, and this task's queue in it.
+    inboxes: Vec<(Arc<Inbox>, usize)>,
+    restamps: bool,
+    // changing
+    stream_time: Option<StreamTime>,
+    idle: bool,
+}
+
+impl Dealer {
+    /// A dealer by these key columns. With `restamps`, each row gets the running maximum of the event times dealt so
+    /// far as its stream time, from `stream_time` on: tasks that read a source partition do that.
+    pub(super) fn new(
+        key: Vec<usize>,
+        slots: u16,
+        inboxes: Vec<(Arc<Inbox>, usize)>,
+        restamps: bool,
+        stream_time: Option<StreamTime>,
+    ) -> Self {
+        Self { key, slots, inboxes, restamps, stream_time, idle: false }
+    }
+
+    /// The running maximum of event times dealt so far.
+    pub(super) fn stream_time(&self) -> Option<StreamTime> {
+        self.stream_time
+    }
+
+    /// True if every downstream queue has room; else `task` is woken when there may be.
+    pub(super) fn has_room(&self, task: &Arc<Task>) -> bool {
+        self.inboxes.iter().all(|(inbox, queue)| inbox.has_room(*queue, task))
+    }
+
+    /// Deals the rows, then tells every downstream task the stream time behind them.
+    pub(super) fn deal(&mut self, mut batch: ChangeBatch) {
+        self.idle = false;
+        if self.restamps {
+            for (event_time, stamp) in batch.meta.event_time.iter().zip(&mut batch.meta.stream_time) {
+                self.stream_time = self.stream_time.max(Some(*event_time));
+                *stamp = self.stream_time.unwrap_or(EventTime(i64::MIN));
+            }
+        } else {
+            self.stream_time = self.stream_time.max(batch.meta.stream_time.iter().copied().max());
+        }
+        let key: Vec<_> = self.key.iter().map(|column| batch.rows.column(*column)).collect();
+        let hashes = hash_keys(&key, batch.len());
+        break_up_rekeyed_updates(&mut batch.ops, &hashes);
+        if let [(inbox, queue)] = &self.inboxes[..] {
+            inbox.put(*queue, Message::Changes(batch));
+        } else {
+            let mut shares: Vec<Vec<u32>> = vec![Vec::new(); self.inboxes.len()];
+            for (row, hash) in (0_u32..).zip(&hashes) {
+                shares[owner_of(slot_of(*hash, self.slots), self.slots, self.inboxes.len())].push(row);
+            }
+            for ((inbox, queue), share) in self.inboxes.iter().zip(shares) {
+                if !share.is_empty() {
+                    let share = batch.take(&UInt32Array::from(share)).expect("rows are within the batch");
+                    inbox.put(*queue, Message::Changes(share));
+                }
+            }
+        }
+        self.mark();
+    }
+
+    /// Tells every downstream task that nobody need wait for this one.
+    pub(super) fn be_idle(&mut self) {
+        if !self.idle {
+            self.idle = true;
+            self.mark();
+        }
+    }
+
+    /// Tells every downstream task that the epoch ends here.
+    pub(super) fn barrier(&self, epoch: Epoch) {
+        for (inbox, queue) in &self.inboxes {
+            inbox.put(*queue, Message::Barrier(epoch));
+        }
+    }
+
+    /// Passes on stream time that rose without rows.
+    pub(super) fn pass_time(&mut self, now: StreamTime) {
+        if self.stream_time < Some(now) {
+            self.stream_time = Some(now);
+            self.mark();
+        }
+    }
+
+    fn mark(&self) {
+        for (inbox, queue) in &self.inboxes {
+            inbox.put(*queue, Message::Mark { stream_time: self.stream_time, idle: self.idle });
+        }
+    }
+}
+
+/// The task, of `tasks`, that owns a slot: each owns a range, all about equally long.
+fn owner_of(slot: Slot, slots: u16, tasks: usize) -> usize {
+    usize::from(slot.0) * tasks / usize::from(slots.max(1))
+}
+
+/// An update whose sides have different keys becomes a delete, then an insert, each for its own task.
+fn break_up_rekeyed_updates(ops: &mut Ops, hashes: &[u64]) {
+    let Ops::Each(ops) = ops else { return };
+    for row in 0..ops.len().saturating_sub(1) {
+        // Keys with one hash share a slot, so the halves stay together; operators compare the keys themselves.
+        if ops[row] == Op::UpdateBefore && hashes[row] != hashes[row + 1] {
+            (ops[row], ops[row + 1]) = (Op::Delete, Op::Insert);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{Dealer, Inbox, Message, Taken};
+    use crate::operators::Port;
+    use crate::operators::batch_text::{batch, text};
+    use crate::types::{Epoch, EventTime};
+
+    /// Everything in an inbox, as text.
+    fn drain(inbox: &Inbox) -> Vec<String> {
+        std::iter::from_fn(|| inbox.take())
+            .map(|taken| match taken {
+                Taken::Changes(_, batch) => text(&batch),
+                Taken::Time(now) => now.map_or("time ?".to_owned(), |now| format!("time {now}")),
+                Taken::Barrier(epoch) => format!("barrier {epoch}"),
+            })
+            .collect()
+    }
+
+    fn inbox(upstreams: usize) -> Arc<Inbox> {
+        Arc::new(Inbox::new(vec![Port(0); upstreams], 100))
+    }
+
+    fn dealer(inboxes: Vec<(Arc<Inbox>, usize)>) -> Dealer {
+        Dealer::new(vec![0], 64, inboxes, true, None)
+    }
+
+    #[test]
+    fn a_barrier_leaves_when_every_queue_has_it_and_holds_back_what_follows() {
+        let inbox = inbox(2);
+        inbox.put(0, Message::Barrier(Epoch(1)));
+        inbox.put(0, Message::Changes(batch("+ a 2 @2")));
+        inbox.put(1, Message::Changes(batch("+ b 1 @1")));
+        assert_eq!(drain(&inbox), ["+ b 1 @1"]);
+        inbox.put(1, Message::Barrier(Epoch(1)));
+        assert_eq!(drain(&inbox), ["barrier 1", "+ a 2 @2"]);
+    }
+
+    #[test]
+    fn shard_time_is_the_minimum_over_tasks_that_are_not_idle() {
+        let inbox = inbox(2);
+        let mark = |queue, time, idle| {
+            inbox.put(queue, Message::Mark { stream_time: Some(EventTime(time)), idle });
+            drain(&inbox).concat()
+        };
+        assert_eq!(mark(0, 10, false), "time ?");
+        assert_eq!(mark(1, 5, false), "time 5");
+        assert_eq!(mark(1, 5, true), "time 10");
+        assert_eq!(mark(1, 7, false), "time 10");
+        assert_eq!(mark(0, 20, true), "time 10");
+        assert_eq!(mark(1, 7, true), "time 20");
+    }
+
+    #[test]
+    fn every_task_is_told_the_time_and_gets_only_its_slots() {
+        let (left, right) = (inbox(1), inbox(1));
+        let mut dealer = dealer(vec![(Arc::clone(&left), 0), (Arc::clone(&right), 0)]);
+        dealer.deal(batch("+ a 1 @9; + b 2 @3; + c 3 @4; + d 4 @5; + e 5 @6"));
+        let (left, right) = (drain(&left), drain(&right));
+        assert_eq!(left.last().unwrap(), "time 9");
+        assert_eq!(right.last().unwrap(), "time 9");
+        let rows = |messages: &[String]| messages[0].split(';').count();
+        assert_eq!(rows(&left) + rows(&right), 5);
+        assert_eq!((left.len(), right.len()), (2, 2));
+    }
+
+    #[test]
+    fn an_update_that_changes_the_key_becomes_a_delete_and_an_insert() {
+        let inbox = inbox(1);
+        let mut dealer = dealer(vec![(Arc::clone(&inbox), 0)]);
+        dealer.deal(batch("-u a 1 @1; +u a 2 @1; -u a 2 @2; +u b 2 @2"));
+        assert_eq!(drain(&inbox)[0], "-u a 1 @1; +u a 2 @1; - a 2 @2; + b 2 @2");
+    }
+}

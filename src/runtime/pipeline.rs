@@ -1,0 +1,205 @@
+//! One incarnation of a query: its tasks, and what they share with the query that owns them.
+//!
+//! Tasks know nothing of epochs beyond their number: they read the [`Gate`], capture at barriers, and report to their
+//! [`Owner`]. A pipeline that failed is not mended: it is marked dead, and its query makes another.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+
+use crate::topics::{PartitionRecords, TopicId};
+use crate::types::{Epoch, Offset, Partition};
+
+use super::counters::Counters;
+use super::positions::SourcePosition;
+use super::processing_log::ProcessingLogEntry;
+use super::scheduler::Task;
+
+/// Who made the tasks of a pipeline. `pipeline` numbers incarnations: what dead ones say is ignored.
+pub(super) trait Owner: Send + Sync {
+    /// A source task did a step.
+    fn report(&self, pipeline: u64, report: SourceReport);
+
+    /// A task reached a barrier.
+    fn captured(&self, pipeline: u64, capture: TaskCapture);
+
+    /// A task cannot go on.
+    fn failed(&self, pipeline: u64, failure: TaskFailure);
+
+    /// A task has something to tell about records of this epoch.
+    fn log(&self, pipeline: u64, epoch: Epoch, entries: Vec<ProcessingLogEntry>);
+
+    /// The query's counters.
+    fn counters(&self) -> &Counters;
+}
+
+/// What a source task says after a step.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SourceReport {
+    /// Index of the source task among the pipeline's.
+    pub(super) source: usize,
+    /// The epoch its rows belong to.
+    pub(super) epoch: Epoch,
+    /// It read on.
+    pub(super) advanced: bool,
+    /// It waits for records, or may not read on.
+    pub(super) dry: bool,
+    /// It has read what it was to read.
+    pub(super) ended: bool,
+}
+
+/// What a task hands over at a barrier.
+#[derive(Debug)]
+pub(super) struct TaskCapture {
+    /// Index among the pipeline's tasks.
+    pub(super) task: usize,
+    /// The epoch that ends.
+    pub(super) epoch: Epoch,
+    /// Records for the sink.
+    pub(super) records: Vec<PartitionRecords>,
+    /// For a source task: its source and where it reads on.
+    pub(super) position: Option<(TopicId, Partition, SourcePosition)>,
+}
+
+/// Why a task cannot go on, and the record it was at, as far as known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct TaskFailure {
+    pub(super) reason: String,
+    pub(super) at: Option<Place>,
+}
+
+/// A record, or the first of several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) topic: String,
+    pub(super) partition: Partition,
+    pub(super) offset: Offset,
+    /// One past the last record that may be to blame.
+    pub(super) until: Offset,
+}
+
+/// What a pipeline's tasks read at every step.
+#[derive(Debug)]
+pub(super) struct Gate {
+    // fixed
+    /// A source waits when its epoch has this many bytes.
+    max_bytes: usize,
+    // changing
+    dead: AtomicBool,
+    paused: AtomicBool,
+    /// After a failure: rows go one at a time, so that the next failure names its record.
+    careful: AtomicBool,
+    /// The last epoch that was asked to end.
+    barrier: AtomicU64,
+    /// Bytes read and written in the epochs with an even and an odd number: at most two are under way.
+    bytes: [AtomicUsize; 2],
+}
+
+impl Gate {
+    pub(super) fn new(max_bytes: usize, paused: bool, careful: bool) -> Self {
+        Self {
+            max_bytes,
+            dead: AtomicBool::new(false),
+            paused: AtomicBool::new(paused),
+            careful: AtomicBool::new(careful),
+            barrier: AtomicU64::new(0),
+            bytes: [AtomicUsize::new(0), AtomicUsize::new(0)],
+        }
+    }
+
+    pub(super) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn is_careful(&self) -> bool {
+        self.careful.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn end_care(&self) {
+        self.careful.store(false, Ordering::SeqCst);
+    }
+
+    /// True if `epoch` was asked to end.
+    pub(super) fn wants_barrier(&self, epoch: Epoch) -> bool {
+        self.barrier.load(Ordering::SeqCst) >= epoch.0
+    }
+
+    pub(super) fn add_bytes(&self, epoch: Epoch, bytes: usize) {
+        self.bytes_of(epoch).fetch_add(bytes, Ordering::SeqCst);
+    }
+
+    /// True if `epoch` has as many bytes as it may.
+    pub(super) fn is_full(&self, epoch: Epoch) -> bool {
+        self.bytes_of(epoch).load(Ordering::SeqCst) >= self.max_bytes
+    }
+
+    /// The epoch is captured: its number's successor but one starts from nothing.
+    pub(super) fn forget_bytes(&self, epoch: Epoch) {
+        self.bytes_of(epoch).store(0, Ordering::SeqCst);
+    }
+
+    fn bytes_of(&self, epoch: Epoch) -> &AtomicUsize {
+        &self.bytes[usize::from(epoch.0 % 2 == 1)]
+    }
+}
+
+/// A source partition that a pipeline reads.
+pub(super) struct SourceHandle {
+    pub(super) topic: String,
+    pub(super) id: TopicId,
+    pub(super) partition: Partition,
+    pub(super) task: Arc<Task>,
+    pub(super) progress: Arc<Progress>,
+}
+
+/// How far a source task has read, and how far it may.
+#[derive(Debug)]
+pub(super) struct Progress {
+    /// The next offset to read.
+    pub(super) read: AtomicI64,
+    /// Offsets from here on are not read yet.
+    pub(super) limit: AtomicI64,
+}
+
+/// The tasks of one incarnation.
+pub(super) struct Pipeline {
+    pub(super) number: u64,
+    pub(super) gate: Arc<Gate>,
+    pub(super) tasks: Vec<Arc<Task>>,
+    /// Source tasks, in the order of [`SourceReport::source`].
+    pub(super) sources: Vec<SourceHandle>,
+}
+
+impl Pipeline {
+    /// Asks every source to end `epoch`.
+    pub(super) fn ask_barrier(&self, epoch: Epoch) {
+        self.gate.barrier.store(epoch.0, Ordering::SeqCst);
+        self.sources.iter().for_each(|source| source.task.wake_first());
+    }
+
+    /// Sources stop or go on reading.
+    pub(super) fn set_paused(&self, paused: bool) {
+        self.gate.paused.store(paused, Ordering::SeqCst);
+        self.wake_sources();
+    }
+
+    /// Has every source look again whether it may read.
+    pub(super) fn wake_sources(&self) {
+        self.sources.iter().for_each(|source| source.task.wake());
+    }
+
+    /// Ends every task at its next step.
+    pub(super) fn kill(&self) {
+        self.gate.dead.store(true, Ordering::SeqCst);
+        self.tasks.iter().for_each(Task::wake);
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

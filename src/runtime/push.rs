@@ -1,0 +1,221 @@
+//! A push query: a pipeline without epochs, whose rows go to a client batch by batch.
+//!
+//! It reads committed records only, keeps nothing, and ends with its client, its LIMIT, or a failure. A bounded scan
+//! (a pull query on a stream) is a push query that reads to the ends it saw at its start.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock, Weak};
+
+use parking_lot::Mutex;
+use tokio::sync::mpsc::Sender;
+
+use crate::catalog::QueryId;
+use crate::diagnostics::{Code, Diagnostic};
+use crate::planner::OperatorGraph;
+use crate::planner::graph::Input;
+use crate::topics::TopicInfo;
+use crate::types::{Epoch, Offset, Partition};
+
+use super::RowEvent;
+use super::RuntimeError;
+use super::build::{self, Plan, Start};
+use super::client::{Client, Pump};
+use super::counters::{Counters, QueryCounters};
+use super::environment::Environment;
+use super::pipeline::{Owner, Pipeline, SourceReport, TaskCapture, TaskFailure};
+use super::processing_log::ProcessingLogEntry;
+use super::scheduler::Task;
+
+/// Where a push query starts to read streams. Tables are always read from their beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PushStart {
+    /// At the first record that is retained.
+    Earliest,
+    /// Behind the last record.
+    Latest,
+}
+
+/// A push query to run.
+#[derive(Debug)]
+pub struct PushDefinition {
+    /// Id, unique among push queries that run.
+    pub id: String,
+    /// What to run; its last stage's output is [`crate::planner::graph::Output::Rows`].
+    pub graph: Arc<OperatorGraph>,
+    /// Where to start.
+    pub start: PushStart,
+    /// Read to the ends that the topics have now, then complete.
+    pub until_end: bool,
+    /// Rows after which the query is complete.
+    pub limit: Option<u64>,
+    /// Takes the events; bounded. Dropping the receiver ends the query.
+    pub events: Sender<RowEvent>,
+}
+
+/// A running push query.
+pub(super) struct PushQuery {
+    // fixed
+    id: String,
+    env: Arc<Environment>,
+    counters: Counters,
+    client: Arc<Client>,
+    pump: OnceLock<Arc<Task>>,
+    // changing
+    control: Mutex<Control>,
+}
+
+#[derive(Default)]
+struct Control {
+    pipeline: Option<Pipeline>,
+    /// By source: it has read what it was to read.
+    ended: Vec<bool>,
+}
+
+impl PushQuery {
+    /// Starts a push query and enters it among those that run.
+    ///
+    /// # Errors
+    /// Its graph cannot be run, or the log cannot be read.
+    pub(super) fn start(env: &Arc<Environment>, definition: PushDefinition) -> Result<(), RuntimeError> {
+        let sources: Vec<_> = definition.graph.stages.iter().flat_map(|stage| &stage.inputs).collect();
+        let is_table = sources.iter().any(|input| matches!(input, Input::Source(source) if source.is_table));
+        let client = Arc::new(Client::new(env.settings.push_queue_batches, definition.limit, is_table));
+        let query = Arc::new(Self {
+            id: definition.id.clone(),
+            env: Arc::clone(env),
+            counters: Counters::default(),
+            client: Arc::clone(&client),
+            pump: OnceLock::new(),
+            control: Mutex::default(),
+        });
+        let lane = env.next_lane();
+        let ended: Box<dyn FnOnce() + Send> = {
+            let query = Arc::downgrade(&query);
+            Box::new(move || {
+                if let Some(query) = query.upgrade() {
+                    query.end();
+                }
+            })
+        };
+        let pump = Pump::new(Arc::clone(&client), definition.events, ended);
+        let pump = env.scheduler.task(lane, Box::new(pump));
+        client.pumped_by(&pump);
+        query.pump.get_or_init(|| Arc::clone(&pump));
+        let owner = Arc::downgrade(&query);
+        let owner: Weak<dyn Owner> = owner;
+        let log = Arc::clone(&env.log);
+        let mut refused = None;
+        let mut start_of = |topic: &TopicInfo, partition: Partition, first: Offset| {
+            let end = log.offsets(topic.id).map(|ranges| {
+                usize::try_from(partition.0).ok().and_then(|i| ranges.get(i)).map_or(first, |range| range.end)
+            });
+            let end = end.unwrap_or_else(|error| {
+                refused = Some(error);
+                first
+            });
+            let next = if definition.start == PushStart::Latest && !is_table { end } else { first };
+            Start { next, stream_time: None, until: definition.until_end.then_some(end) }
+        };
+        let pipeline = build::pipeline(
+            env,
+            Plan {
+                query: &QueryId(definition.id.clone()),
+                graph: &definition.graph,
+                number: 0,
+                lane,
+                owner,
+                epoch: Epoch(1),
+                max_bytes: usize::MAX,
+                paused: false,
+                careful: false,
+                skip: &BTreeSet::new(),
+                client: Some(&client),
+            },
+            &mut start_of,
+        )?;
+        if let Some(error) = refused {
+            return Err(error.into());
+        }
+        let sources: Vec<_> = pipeline.sources.iter().map(|source| Arc::clone(&source.task)).collect();
+        *query.control.lock() = Control { ended: vec![false; sources.len()], pipeline: Some(pipeline) };
+        env.pushes.lock().insert(definition.id, query);
+        if definition.limit == Some(0) {
+            client.finish(RowEvent::LimitReached);
+        }
+        pump.wake();
+        sources.iter().for_each(|task| task.wake());
+        Ok(())
+    }
+
+    /// Ends the query: its client sees the events stop.
+    pub(super) fn end(&self) {
+        let pipeline = self.control.lock().pipeline.take();
+        drop(pipeline);
+        self.env.pushes.lock().remove(&self.id);
+        self.client.abandon();
+        self.env.forget_dead_readers();
+        self.env.made_progress();
+    }
+
+    /// True if everything in the log was read and handed to the client.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub(super) fn is_caught_up(&self) -> Result<bool, RuntimeError> {
+        let control = self.control.lock();
+        let Some(pipeline) = &control.pipeline else { return Ok(true) };
+        for source in &pipeline.sources {
+            let partition = usize::try_from(source.partition.0).unwrap_or(0);
+            let end = self.env.log.offsets(source.id)?.get(partition).map_or(Offset(0), |range| range.end);
+            if source.progress.read.load(std::sync::atomic::Ordering::SeqCst) < end.0 {
+                return Ok(false);
+            }
+        }
+        Ok(self.client.is_empty())
+    }
+
+    /// What the query has done.
+    pub(super) fn read_counters(&self) -> QueryCounters {
+        self.counters.read()
+    }
+}
+
+impl Owner for PushQuery {
+    fn report(&self, _pipeline: u64, report: SourceReport) {
+        let mut control = self.control.lock();
+        if report.ended && !control.ended[report.source] {
+            control.ended[report.source] = true;
+            if control.ended.iter().all(|ended| *ended) {
+                self.client.finish(RowEvent::Completed);
+            }
+        }
+        drop(control);
+        if report.dry {
+            self.env.made_progress();
+        }
+    }
+
+    fn captured(&self, _pipeline: u64, capture: TaskCapture) {
+        debug_assert!(false, "a push query has no barriers, task {} met one", capture.task);
+    }
+
+    fn failed(&self, _pipeline: u64, failure: TaskFailure) {
+        let mut message = Diagnostic::new(Code::Internal, failure.reason);
+        if let Some(place) = failure.at {
+            message = message.with_detail(format!(
+                "The query failed on partition {} offset {} of topic {}.",
+                place.partition, place.offset, place.topic
+            ));
+        }
+        self.counters.failures.add(1);
+        self.client.finish(RowEvent::Failed(message));
+    }
+
+    fn log(&self, _pipeline: u64, _epoch: Epoch, entries: Vec<ProcessingLogEntry>) {
+        entries.into_iter().for_each(|entry| (self.env.processing_log)(entry));
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.counters
+    }
+}

@@ -1,0 +1,383 @@
+//! A persistent query: its pipeline, its epochs, and what happens when something fails.
+//!
+//! ```text
+//!   sources read epoch 8        ┐
+//!   epoch 7: barrier on its way │ at most one of these two at a time
+//!   epoch 7: committing         ┘
+//!   epoch 6: durable
+//! ```
+//!
+//! Invariants:
+//! - an epoch's output leaves only when every task has captured it, as one transaction with the positions behind it;
+//! - a barrier is asked for only when no other is under way and nothing is committing;
+//! - a failure never undoes memory: it throws the pipeline away and makes one from the last durable positions;
+//! - only a definite outcome moves these; after an unknown one they are read from the log.
+//!
+//! | outcome | then |
+//! |---|---|
+//! | committed | the epoch is durable |
+//! | aborted, the log's trouble | the same transaction again, later |
+//! | aborted, the transaction's trouble | a failure of this epoch |
+//! | fenced | every query stops: another owns the service |
+//! | unknown | a probe; once it is committed what came before it is decided: positions from the log, new pipeline |
+
+mod control;
+mod failure;
+mod lifecycle;
+
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::catalog::QueryId;
+use crate::planner::OperatorGraph;
+use crate::topics::{CommitOutcome, PartitionRecords, TopicError, TopicId, Transaction};
+use crate::types::{Epoch, EventTime, Offset};
+
+use self::control::{Closing, Commit, Control, Doubt};
+use super::counters::Counters;
+use super::environment::Environment;
+use super::pipeline::{Owner, SourceReport, TaskCapture, TaskFailure};
+use super::positions::{self, Durable};
+use super::processing_log::ProcessingLogEntry;
+use super::scheduler::{Body, Ran, Task};
+
+/// Entries of the processing log that an epoch keeps; more are only counted.
+const MAX_ENTRIES: usize = 10_000;
+
+/// A query to run: data of the command that created it.
+#[derive(Debug, Clone)]
+pub struct QueryDefinition {
+    /// Id.
+    pub id: QueryId,
+    /// What to run.
+    pub graph: Arc<OperatorGraph>,
+    /// Where each partition of a source topic is read from by the first epoch. A topic that is not told, or of another
+    /// incarnation, is read from its beginning.
+    pub first_offsets: Vec<(String, TopicId, Vec<Offset>)>,
+    /// It waits for [`super::Runtime::resume`].
+    pub paused: bool,
+}
+
+/// A persistent query.
+pub(super) struct Query {
+    // fixed
+    pub(super) id: QueryId,
+    pub(super) env: Arc<Environment>,
+    pub(super) counters: Counters,
+    lane: u64,
+    me: Weak<Query>,
+    coordinator: OnceLock<Arc<Task>>,
+    // changing
+    control: Mutex<Control>,
+    /// Apart from `control`: the log's thread leaves it here without waiting.
+    outcome: Mutex<Option<CommitOutcome>>,
+}
+
+/// Runs [`Query::coordinate`].
+struct Coordinator(Weak<Query>);
+
+impl Body for Coordinator {
+    fn step(&mut self, me: &Arc<Task>) -> Ran {
+        match self.0.upgrade() {
+            Some(query) => query.coordinate(me),
+            None => Ran::FINISHED,
+        }
+    }
+
+    fn panicked(&mut self, message: String) {
+        if let Some(query) = self.0.upgrade() {
+            query.give_up(format!("internal error: {message}"));
+        }
+    }
+}
+
+impl Query {
+    fn wake(&self) {
+        if let Some(coordinator) = self.coordinator.get() {
+            coordinator.wake_first();
+        }
+    }
+
+    /// Everything that waits for somebody to do it.
+    fn coordinate(&self, me: &Arc<Task>) -> Ran {
+        let outcome = self.outcome.lock().take();
+        if let Some(outcome) = outcome {
+            self.settle(outcome, me);
+        }
+        let now = self.env.scheduler.now();
+        let mut control = self.control.lock();
+        if control.stopped {
+            drop(control);
+            self.env.made_progress();
+            return Ran::IDLE;
+        }
+        let resend =
+            control.committing.as_mut().is_some_and(|commit| commit.retry_at.take_if(|at| *at <= now).is_some());
+        if resend {
+            drop(control);
+            self.send();
+            return Ran::AGAIN;
+        }
+        let probe = control.uncertain.as_mut().is_some_and(|doubt| doubt.probe_at.take_if(|at| *at <= now).is_some());
+        if probe {
+            drop(control);
+            self.hand_over(Transaction { records: vec![positions::probe(&self.env.offsets_topic)] });
+            return Ran::AGAIN;
+        }
+        if control.committing.is_none()
+            && control.uncertain.is_none()
+            && control.restart_at.take_if(|at| *at <= now).is_some()
+        {
+            self.rebuild(&mut control, me);
+        }
+        self.switch_graph(&mut control, me);
+        self.maybe_close(&mut control);
+        drop(control);
+        self.env.made_progress();
+        Ran::IDLE
+    }
+
+    /// Ends the epoch under way if it is time: sources dry, interval over, or full.
+    fn maybe_close(&self, control: &mut Control) {
+        if !control.open || control.closing.is_some() || control.committing.is_some() || control.restart_at.is_some() {
+            return;
+        }
+        let Some(pipeline) = &control.pipeline else { return };
+        let now = self.env.scheduler.now();
+        let is_due = control.dry.iter().all(|dry| *dry)
+            || now.saturating_sub(control.opened_at) >= self.env.settings.epoch_interval
+            || pipeline.gate.is_full(control.epoch);
+        if is_due {
+            let epoch = control.epoch;
+            pipeline.ask_barrier(epoch);
+            let tasks = pipeline.tasks.len();
+            control.closing = Some(Closing { epoch, captures: (0..tasks).map(|_| None).collect(), missing: tasks });
+            control.epoch = epoch.next();
+            control.open = false;
+        }
+    }
+
+    /// Every task has captured: makes the epoch's transaction.
+    fn assemble(&self, control: &mut Control, closing: Closing) {
+        let mut positions = control.durable.positions.clone();
+        let mut records = Vec::new();
+        for mut capture in closing.captures.into_iter().flatten() {
+            records.append(&mut capture.records);
+            if let Some((topic, partition, position)) = capture.position {
+                positions.insert((topic, partition), position);
+            }
+        }
+        if let Some(pipeline) = &control.pipeline {
+            pipeline.gate.forget_bytes(closing.epoch);
+            // Positions of incarnations and topics that are no longer read would stay for ever.
+            positions.retain(|(id, partition), _| {
+                pipeline.sources.iter().any(|source| (source.id, source.partition) == (*id, *partition))
+            });
+        }
+        let durable = Durable { epoch: closing.epoch, positions };
+        records.push(self.positions_record(Some(&durable), control.graph.version));
+        let entries = std::mem::take(&mut control.entries[parity(closing.epoch)]);
+        control.committing = Some(Commit {
+            transaction: Transaction { records },
+            durable,
+            entries,
+            attempts: 0,
+            handed_over_at: self.env.scheduler.now(),
+            retry_at: None,
+        });
+    }
+
+    fn positions_record(&self, durable: Option<&Durable>, graph: u32) -> PartitionRecords {
+        let now = EventTime(self.env.clock.now_ms().max(0));
+        positions::record(&self.env.offsets_topic, &self.id, durable, graph, now)
+    }
+
+    /// Hands the epoch over to the log.
+    fn send(&self) {
+        let transaction = {
+            let mut control = self.control.lock();
+            let Some(commit) = &mut control.committing else { return };
+            commit.attempts += 1;
+            commit.transaction.clone()
+        };
+        self.hand_over(transaction);
+    }
+
+    fn hand_over(&self, transaction: Transaction) {
+        let me = self.me.clone();
+        self.env.commit(transaction, move |outcome| {
+            if let Some(query) = me.upgrade() {
+                *query.outcome.lock() = Some(outcome);
+                query.wake();
+            }
+        });
+    }
+
+    /// The log answered.
+    fn settle(&self, outcome: CommitOutcome, me: &Arc<Task>) {
+        let mut control = self.control.lock();
+        if control.uncertain.is_some() {
+            drop(control);
+            return self.settle_probe(&outcome, me);
+        }
+        let Some(commit) = control.committing.take() else { return };
+        match outcome {
+            CommitOutcome::Committed(offsets) => {
+                let took = self.env.scheduler.now().saturating_sub(commit.handed_over_at);
+                self.counters.epochs.add(1);
+                self.counters.commit_micros_sum.add_micros(took);
+                self.counters.commit_micros_max.max_micros(took);
+                if let Some(offset) = offsets.last() {
+                    control.told_until = offset.next();
+                }
+                control.became_durable(commit.durable);
+                drop(control);
+                commit.entries.into_iter().for_each(|entry| (self.env.processing_log)(entry));
+            }
+            _ if control.stopped => {}
+            CommitOutcome::Aborted(error) if is_passing(&error) => {
+                self.counters.commits_aborted.add(1);
+                self.send_later(&mut control, commit, me);
+            }
+            CommitOutcome::Aborted(error) => {
+                control.fail(TaskFailure { reason: format!("cannot write: {error}"), at: None });
+                self.after_failure(&mut control, me);
+            }
+            CommitOutcome::Fenced => {
+                drop(control);
+                self.all_give_up();
+            }
+            CommitOutcome::Unknown(reason) => {
+                self.counters.commits_unknown.add(1);
+                tracing::warn!(query_id = %self.id, reason, "outcome of a commit is unknown, reading it from the log");
+                control.discard_pipeline();
+                control.uncertain = Some(Doubt { probe_at: Some(Duration::ZERO), probes: 0 });
+                me.wake();
+            }
+        }
+    }
+
+    /// The log answered a probe: once one is committed, every transaction handed over before it is decided.
+    fn settle_probe(&self, outcome: &CommitOutcome, me: &Arc<Task>) {
+        let mut control = self.control.lock();
+        if control.stopped {
+            control.uncertain = None;
+            return;
+        }
+        match outcome {
+            CommitOutcome::Committed(_) => match self.read_durable(&mut control) {
+                Ok(()) => {
+                    control.uncertain = None;
+                    control.restart_at = Some(Duration::ZERO);
+                    return me.wake();
+                }
+                Err(error) => tracing::warn!(query_id = %self.id, %error, "cannot read the log, trying again"),
+            },
+            CommitOutcome::Fenced => {
+                drop(control);
+                return self.all_give_up();
+            }
+            CommitOutcome::Aborted(_) | CommitOutcome::Unknown(_) => {}
+        }
+        if let Some(doubt) = &mut control.uncertain {
+            doubt.probes += 1;
+            let delay = backoff(self.env.settings.retry_backoff, doubt.probes);
+            doubt.probe_at = Some(self.env.scheduler.now() + delay);
+            self.env.scheduler.wake_after(delay, me);
+        }
+    }
+
+    /// Another server owns the service: nothing is committed here any more.
+    fn all_give_up(&self) {
+        self.env.set_fenced();
+        let queries: Vec<_> = self.env.queries.lock().values().cloned().collect();
+        for query in queries {
+            query.give_up("another server owns the service".to_owned());
+        }
+    }
+
+    fn send_later(&self, control: &mut Control, mut commit: Commit, me: &Arc<Task>) {
+        let delay = backoff(self.env.settings.retry_backoff, commit.attempts);
+        commit.retry_at = Some(self.env.scheduler.now() + delay);
+        control.committing = Some(commit);
+        self.env.scheduler.wake_after(delay, me);
+    }
+}
+
+impl Owner for Query {
+    fn report(&self, pipeline: u64, report: SourceReport) {
+        let mut control = self.control.lock();
+        if !control.is_current(pipeline) {
+            return;
+        }
+        control.dry[report.source] = report.dry;
+        if report.advanced && report.epoch == control.epoch && !control.open {
+            control.open = true;
+            control.opened_at = self.env.scheduler.now();
+        }
+        self.maybe_close(&mut control);
+        let is_settled = control.is_settled();
+        drop(control);
+        if is_settled {
+            self.env.made_progress();
+        }
+    }
+
+    fn captured(&self, pipeline: u64, capture: TaskCapture) {
+        let mut control = self.control.lock();
+        if !control.is_current(pipeline) {
+            return;
+        }
+        let Some(mut closing) = control.closing.take() else { return };
+        debug_assert_eq!(capture.epoch, closing.epoch, "one barrier at a time");
+        let task = capture.task;
+        closing.missing -= usize::from(closing.captures[task].is_none());
+        closing.captures[task] = Some(capture);
+        if closing.missing > 0 {
+            control.closing = Some(closing);
+            return;
+        }
+        self.assemble(&mut control, closing);
+        drop(control);
+        self.send();
+    }
+
+    fn failed(&self, pipeline: u64, failure: TaskFailure) {
+        let mut control = self.control.lock();
+        if control.is_current(pipeline)
+            && let Some(me) = self.coordinator.get()
+        {
+            control.fail(failure);
+            self.after_failure(&mut control, me);
+        }
+    }
+
+    fn log(&self, pipeline: u64, epoch: Epoch, entries: Vec<ProcessingLogEntry>) {
+        let mut control = self.control.lock();
+        if control.is_current(pipeline) {
+            let kept = &mut control.entries[parity(epoch)];
+            let room = MAX_ENTRIES.saturating_sub(kept.len());
+            kept.extend(entries.into_iter().take(room));
+        }
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.counters
+    }
+}
+
+fn parity(epoch: Epoch) -> usize {
+    usize::from(epoch.0 % 2 == 1)
+}
+
+/// True if the same transaction may go through later.
+fn is_passing(error: &TopicError) -> bool {
+    matches!(error, TopicError::Storage { .. })
+}
+
+/// How long to rest after the `attempts`th failure.
+fn backoff(first: Duration, attempts: u32) -> Duration {
+    first * 2_u32.pow(attempts.saturating_sub(1).min(6))
+}

@@ -1,0 +1,188 @@
+//! The changing half of a persistent query, behind one short lock.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::planner::OperatorGraph;
+use crate::topics::{TopicId, Transaction};
+use crate::types::{Epoch, Offset};
+
+use crate::runtime::pipeline::{Pipeline, Place, TaskCapture, TaskFailure};
+use crate::runtime::positions::Durable;
+use crate::runtime::processing_log::ProcessingLogEntry;
+
+/// A barrier under way.
+pub(super) struct Closing {
+    pub(super) epoch: Epoch,
+    /// By task.
+    pub(super) captures: Vec<Option<TaskCapture>>,
+    pub(super) missing: usize,
+}
+
+/// An epoch's output, whole.
+pub(super) struct Commit {
+    pub(super) transaction: Transaction,
+    /// What is durable once it is committed.
+    pub(super) durable: Durable,
+    /// Told once it is committed.
+    pub(super) entries: Vec<ProcessingLogEntry>,
+    pub(super) attempts: u32,
+    pub(super) handed_over_at: Duration,
+    /// When it is sent again, by the scheduler's time; `None` while the log has it.
+    pub(super) retry_at: Option<Duration>,
+}
+
+/// A commit whose outcome nobody knows.
+pub(super) struct Doubt {
+    /// When to probe, by the scheduler's time; `None` while the log has the probe.
+    pub(super) probe_at: Option<Duration>,
+    /// Probes that were not committed.
+    pub(super) probes: u32,
+}
+
+/// Why a query stays in ERROR.
+pub(super) type Failure = TaskFailure;
+
+pub(super) struct Control {
+    pub(super) graph: Arc<OperatorGraph>,
+    pub(super) first_offsets: Vec<(String, TopicId, Vec<Offset>)>,
+    /// The graph to go on with at the next epoch's end.
+    pub(super) next_graph: Option<Arc<OperatorGraph>>,
+    pub(super) paused: bool,
+    /// It never runs again.
+    pub(super) stopped: bool,
+    /// It stays in ERROR until it is resumed.
+    pub(super) error: Option<Failure>,
+
+    pub(super) pipeline: Option<Pipeline>,
+    /// Pipelines made so far.
+    pub(super) pipelines: u64,
+    /// The last epoch in the log, as far as known.
+    pub(super) durable: Durable,
+    /// Behind the record in the offsets topic that told `durable`.
+    pub(super) told_until: Offset,
+    /// A commit may or may not have been done: `durable` must be read from the log once that is decided.
+    pub(super) uncertain: Option<Doubt>,
+
+    /// The epoch that sources read.
+    pub(super) epoch: Epoch,
+    /// It has read something.
+    pub(super) open: bool,
+    pub(super) opened_at: Duration,
+    /// By source: it waits for records.
+    pub(super) dry: Vec<bool>,
+    pub(super) closing: Option<Closing>,
+    pub(super) committing: Option<Commit>,
+    /// Entries of the processing log, of epochs with an even and an odd number.
+    pub(super) entries: [Vec<ProcessingLogEntry>; 2],
+
+    /// Failures since the records to blame were last passed.
+    pub(super) strikes: u32,
+    /// The last failure.
+    pub(super) failure: Option<Failure>,
+    /// When a new pipeline is made, by the scheduler's time.
+    pub(super) restart_at: Option<Duration>,
+    /// Records that go to the processing log instead.
+    pub(super) skip: BTreeSet<(String, i32, Offset)>,
+}
+
+impl Control {
+    pub(super) fn new(
+        graph: Arc<OperatorGraph>,
+        first_offsets: Vec<(String, TopicId, Vec<Offset>)>,
+        paused: bool,
+        durable: Durable,
+        told_until: Offset,
+    ) -> Self {
+        Self {
+            graph,
+            first_offsets,
+            next_graph: None,
+            paused,
+            stopped: false,
+            error: None,
+            pipeline: None,
+            pipelines: 0,
+            epoch: durable.epoch.next(),
+            durable,
+            told_until,
+            uncertain: None,
+            open: false,
+            opened_at: Duration::ZERO,
+            dry: Vec::new(),
+            closing: None,
+            committing: None,
+            entries: [Vec::new(), Vec::new()],
+            strikes: 0,
+            failure: None,
+            restart_at: None,
+            skip: BTreeSet::new(),
+        }
+    }
+
+    /// True if `pipeline` is the one that counts.
+    pub(super) fn is_current(&self, pipeline: u64) -> bool {
+        self.pipeline.as_ref().is_some_and(|current| current.number == pipeline)
+    }
+
+    /// True if nothing is on its way to the log.
+    pub(super) fn is_settled(&self) -> bool {
+        !self.open
+            && self.closing.is_none()
+            && self.committing.is_none()
+            && self.uncertain.is_none()
+            && self.restart_at.is_none()
+    }
+
+    /// Throws away all memory of what is not durable.
+    pub(super) fn discard_pipeline(&mut self) {
+        self.pipeline = None;
+        self.closing = None;
+        self.open = false;
+        self.entries = [Vec::new(), Vec::new()];
+    }
+
+    /// The epoch is in the log.
+    pub(super) fn became_durable(&mut self, durable: Durable) {
+        self.durable = durable;
+        let passed = self.failure.as_ref().is_some_and(|failure| match &failure.at {
+            None => true,
+            Some(place) => self.has_passed(place),
+        });
+        if passed {
+            self.strikes = 0;
+            self.failure = None;
+            if let Some(pipeline) = &self.pipeline {
+                pipeline.gate.end_care();
+            }
+        }
+        let (durable, pipeline) = (&self.durable, &self.pipeline);
+        self.skip.retain(|(topic, partition, offset)| {
+            let source = pipeline.as_ref().and_then(|pipeline| {
+                pipeline.sources.iter().find(|source| source.topic == *topic && source.partition.0 == *partition)
+            });
+            source
+                .and_then(|source| durable.positions.get(&(source.id, source.partition)))
+                .is_none_or(|position| position.next <= *offset)
+        });
+    }
+
+    /// True if every record that may be to blame is behind the durable positions.
+    fn has_passed(&self, place: &Place) -> bool {
+        let Some(pipeline) = &self.pipeline else { return false };
+        pipeline
+            .sources
+            .iter()
+            .filter(|source| source.topic == place.topic && source.partition == place.partition)
+            .filter_map(|source| self.durable.positions.get(&(source.id, source.partition)))
+            .any(|position| position.next >= place.until)
+    }
+
+    /// The pipeline failed.
+    pub(super) fn fail(&mut self, failure: Failure) {
+        self.discard_pipeline();
+        self.strikes += 1;
+        self.failure = Some(failure);
+    }
+}

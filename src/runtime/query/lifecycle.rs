@@ -1,0 +1,300 @@
+//! How a persistent query starts, pauses, changes its graph, stops, and what it says of itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::planner::OperatorGraph;
+use crate::runtime::build::{self, Plan, Start};
+use crate::runtime::counters::Counters;
+use crate::runtime::environment::Environment;
+use crate::runtime::pipeline::Owner;
+use crate::runtime::processing_log::{Failed, ProcessingLogEntry};
+use crate::runtime::scheduler::Task;
+use crate::runtime::status::{QueryState, QueryStatus, SourceProgress};
+use crate::runtime::{BuildError, RuntimeError};
+use crate::topics::Transaction;
+use crate::types::{Offset, Partition};
+
+use super::control::{Control, Failure};
+use super::{Coordinator, Query, QueryDefinition, TaskFailure};
+
+impl Query {
+    /// A query that goes on where the log says it was, and starts reading.
+    ///
+    /// # Errors
+    /// Its graph cannot be run, or the log cannot be read.
+    pub(in crate::runtime) fn start(
+        env: &Arc<Environment>,
+        definition: QueryDefinition,
+    ) -> Result<Arc<Self>, RuntimeError> {
+        let (durable, told_until) = env.last_epoch(&definition.id)?;
+        let lane = env.next_lane();
+        let query = Arc::new_cyclic(|me| Self {
+            id: definition.id,
+            env: Arc::clone(env),
+            counters: Counters::default(),
+            lane,
+            me: me.clone(),
+            coordinator: std::sync::OnceLock::new(),
+            control: parking_lot::Mutex::new(Control::new(
+                definition.graph,
+                definition.first_offsets,
+                definition.paused,
+                durable.unwrap_or_default(),
+                told_until,
+            )),
+            outcome: parking_lot::Mutex::new(None),
+        });
+        let coordinator = env.scheduler.task(lane, Box::new(Coordinator(query.me.clone())));
+        query.coordinator.get_or_init(|| coordinator);
+        query.build(&mut query.control.lock())?;
+        Ok(query)
+    }
+
+    /// Makes a pipeline from the durable positions.
+    fn build(&self, control: &mut Control) -> Result<(), BuildError> {
+        control.discard_pipeline();
+        control.pipelines += 1;
+        control.epoch = control.durable.epoch.next();
+        let owner: std::sync::Weak<dyn Owner> = self.me.clone();
+        let mut replaced = 0;
+        let mut start_of = |topic: &crate::topics::TopicInfo, partition: Partition, first: Offset| {
+            if let Some(position) = control.durable.positions.get(&(topic.id, partition)) {
+                return Start { next: position.next, stream_time: position.stream_time, until: None };
+            }
+            let told = control.first_offsets.iter().find(|(name, ..)| *name == topic.name);
+            let next = match told {
+                Some((_, id, offsets)) if *id == topic.id => {
+                    usize::try_from(partition.0).ok().and_then(|i| offsets.get(i)).copied().unwrap_or(first)
+                }
+                Some(_) => {
+                    replaced += 1;
+                    first
+                }
+                None => first,
+            };
+            Start { next, stream_time: None, until: None }
+        };
+        let pipeline = build::pipeline(
+            &self.env,
+            Plan {
+                query: &self.id,
+                graph: &control.graph,
+                number: control.pipelines,
+                lane: self.lane,
+                owner,
+                epoch: control.epoch,
+                max_bytes: self.env.settings.epoch_max_bytes,
+                paused: control.paused,
+                careful: control.strikes > 0,
+                skip: &control.skip,
+                client: None,
+            },
+            &mut start_of,
+        )?;
+        if replaced > 0 {
+            self.counters.topics_replaced.add(1);
+            (self.env.processing_log)(ProcessingLogEntry {
+                query: self.id.clone(),
+                failed: Failed::Query,
+                topic: None,
+                partition: None,
+                offset: None,
+                message: "a source topic was created again: it is read from its beginning".to_owned(),
+                row: None,
+            });
+        }
+        control.dry = vec![false; pipeline.sources.len()];
+        let sources: Vec<_> = pipeline.sources.iter().map(|source| Arc::clone(&source.task)).collect();
+        control.pipeline = Some(pipeline);
+        sources.iter().for_each(|task| task.wake());
+        Ok(())
+    }
+
+    /// Makes a new pipeline after a failure or an unknown outcome.
+    pub(super) fn rebuild(&self, control: &mut Control, me: &Arc<Task>) {
+        if control.error.is_some() || control.stopped {
+            return;
+        }
+        if let Err(error) = self.build(control) {
+            control.fail(TaskFailure { reason: error.to_string(), at: None });
+            self.after_failure(control, me);
+        }
+    }
+
+    /// After an unknown outcome that is decided by now: asks the log what is durable.
+    pub(super) fn read_durable(&self, control: &mut Control) -> Result<(), RuntimeError> {
+        let (durable, told_until) = self.env.told_since(&self.id, control.told_until)?;
+        control.told_until = told_until;
+        if let Some(durable) = durable {
+            self.counters.epochs.add(1);
+            control.became_durable(durable);
+        }
+        Ok(())
+    }
+
+    /// Goes on with another graph once everything read so far is durable.
+    pub(super) fn switch_graph(&self, control: &mut Control, me: &Arc<Task>) {
+        if control.next_graph.is_some() && control.is_settled() {
+            let previous = control.graph.clone();
+            if let Some(graph) = control.next_graph.take() {
+                control.graph = graph;
+            }
+            if let Err(error) = self.build(control) {
+                control.graph = previous;
+                control.fail(TaskFailure { reason: format!("the new graph does not run: {error}"), at: None });
+                self.after_failure(control, me);
+            }
+        } else if control.next_graph.is_some()
+            && let Some(pipeline) = &control.pipeline
+        {
+            pipeline.set_paused(true);
+        }
+    }
+
+    /// Asks for another graph; it runs from the end of the epoch under way on.
+    pub(in crate::runtime) fn replace_graph(&self, graph: Arc<OperatorGraph>) {
+        self.control.lock().next_graph = Some(graph);
+        self.wake();
+    }
+
+    /// True if the graph asked for last is running.
+    pub(in crate::runtime) fn has_switched(&self) -> Result<bool, RuntimeError> {
+        let control = self.control.lock();
+        match &control.error {
+            Some(failure) => Err(self.failed(failure)),
+            None => Ok(control.next_graph.is_none() && control.pipeline.is_some()),
+        }
+    }
+
+    /// Stops reading. What was read is committed.
+    pub(in crate::runtime) fn pause(&self) {
+        let mut control = self.control.lock();
+        control.paused = true;
+        if let Some(pipeline) = &control.pipeline {
+            pipeline.set_paused(true);
+        }
+    }
+
+    /// Never runs again. What is not yet handed over to the log is forgotten.
+    pub(in crate::runtime) fn stop(&self) {
+        let mut control = self.control.lock();
+        control.stopped = true;
+        control.discard_pipeline();
+        control.restart_at = None;
+        if control.committing.as_ref().is_some_and(|commit| commit.retry_at.is_some()) {
+            control.committing = None;
+        }
+        control.uncertain.take_if(|doubt| doubt.probe_at.is_some());
+        drop(control);
+        self.wake();
+    }
+
+    /// Takes the query's positions out of the log: it will not come back.
+    pub(in crate::runtime) fn forget_positions(&self) {
+        if !self.env.is_fenced() {
+            let record = self.positions_record(None, 0);
+            self.env.commit(Transaction { records: vec![record] }, |_| {});
+        }
+    }
+
+    /// True if nothing is on its way to the log.
+    pub(in crate::runtime) fn is_settled(&self) -> bool {
+        let control = self.control.lock();
+        control.is_settled() && self.outcome.lock().is_none()
+    }
+
+    /// True if the sources may stop: paused, and everything read is durable; or not running.
+    pub(in crate::runtime) fn is_at_rest(&self) -> bool {
+        let control = self.control.lock();
+        let rests = match &control.pipeline {
+            None => control.committing.is_none() && control.uncertain.is_none(),
+            Some(_) => control.is_settled() && control.dry.iter().all(|dry| *dry),
+        };
+        rests && self.outcome.lock().is_none()
+    }
+
+    /// Has sources read on to these offsets at most.
+    pub(in crate::runtime) fn limit_sources(&self, mut limit: impl FnMut(&str, Partition, Offset) -> Option<Offset>) {
+        let control = self.control.lock();
+        let Some(pipeline) = &control.pipeline else { return };
+        for source in &pipeline.sources {
+            let read = Offset(source.progress.read.load(Ordering::SeqCst));
+            if let Some(limit) = limit(&source.topic, source.partition, read) {
+                source.progress.limit.store(limit.0, Ordering::SeqCst);
+            }
+        }
+        pipeline.wake_sources();
+    }
+
+    /// True if everything in the log (up to the sources' limits) is durably behind.
+    ///
+    /// # Errors
+    /// The query is in ERROR, or the log cannot be read.
+    pub(in crate::runtime) fn is_caught_up(&self) -> Result<bool, RuntimeError> {
+        if !self.is_settled() {
+            return Ok(false);
+        }
+        let control = self.control.lock();
+        if let Some(failure) = &control.error {
+            return Err(self.failed(failure));
+        }
+        if control.paused {
+            return Ok(true);
+        }
+        let Some(pipeline) = &control.pipeline else { return Ok(control.stopped) };
+        for source in &pipeline.sources {
+            let partition = usize::try_from(source.partition.0).unwrap_or(0);
+            let end = self.env.log.offsets(source.id)?.get(partition).map_or(Offset(0), |range| range.end);
+            let limit = Offset(source.progress.limit.load(Ordering::SeqCst));
+            let read = Offset(source.progress.read.load(Ordering::SeqCst));
+            if read < end.min(limit) {
+                return Ok(false);
+            }
+        }
+        Ok(control.is_settled())
+    }
+
+    fn failed(&self, failure: &Failure) -> RuntimeError {
+        RuntimeError::QueryFailed { query: self.id.clone(), reason: failure.reason.clone() }
+    }
+
+    /// What the query does, and has done.
+    pub(in crate::runtime) fn status(&self) -> QueryStatus {
+        let control = self.control.lock();
+        let state = match &control.error {
+            Some(failure) => QueryState::Error {
+                reason: failure.reason.clone(),
+                topic: failure.at.as_ref().map(|place| place.topic.clone()),
+                partition: failure.at.as_ref().map(|place| place.partition),
+                offset: failure.at.as_ref().map(|place| place.offset),
+            },
+            None if control.paused => QueryState::Paused,
+            None => QueryState::Running,
+        };
+        let mut ends = BTreeMap::new();
+        let sources = control.pipeline.as_ref().map_or(&[][..], |pipeline| &pipeline.sources);
+        let sources = sources
+            .iter()
+            .map(|source| {
+                let end = ends
+                    .entry(source.id)
+                    .or_insert_with(|| self.env.log.offsets(source.id).unwrap_or_default())
+                    .get(usize::try_from(source.partition.0).unwrap_or(0))
+                    .map_or(Offset(0), |range| range.end);
+                let next = control
+                    .durable
+                    .positions
+                    .get(&(source.id, source.partition))
+                    .map_or(Offset(source.progress.read.load(Ordering::SeqCst)), |position| position.next);
+                SourceProgress { topic: source.topic.clone(), partition: source.partition, next, end }
+            })
+            .collect();
+        QueryStatus { state, epoch: control.durable.epoch, sources, counters: self.counters.read() }
+    }
+
+    /// How long to wait for a commit under way when a query stops.
+    pub(in crate::runtime) const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+}

@@ -1,0 +1,437 @@
+//! Decides which task runs next: on worker threads, or one after the other from a seed.
+//!
+//! ```text
+//!   wake ──▶ lane of the query ──▶ ring of lanes ──pop──▶ worker: one step ──▶ lane again, or idle
+//! ```
+//!
+//! Invariants:
+//! - a task runs on one thread at a time; a wake while it runs makes it run once more;
+//! - queries share workers by deficit round robin over the rows they process; within a query, tasks with a barrier
+//!   waiting come first;
+//! - a step never blocks: what waits for the log or a client is woken by it;
+//! - a panic ends the task's step, not the thread.
+//!
+//! The seeded scheduler has no threads: its owner calls [`Scheduler::run_until_idle`], and the seed picks among the
+//! tasks that could run. Its timers fire when nothing else is left to do.
+
+use std::any::Any;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::Clock;
+
+/// Rows a query may process before another gets its turn.
+const QUANTUM: i64 = 8192;
+
+/// What a step costs beside its rows: about the time of a hundred of them.
+const STEP_COST: i64 = 100;
+
+/// What a task does after its step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// It has more to do at once.
+    Again,
+    /// It waits to be woken.
+    Idle,
+    /// It is never run again.
+    Finished,
+}
+
+/// What a step did.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ran {
+    /// Rows processed, for fairness.
+    pub(super) rows: usize,
+    /// What next.
+    pub(super) next: Next,
+}
+
+impl Ran {
+    pub(super) const IDLE: Self = Self { rows: 0, next: Next::Idle };
+    pub(super) const AGAIN: Self = Self { rows: 0, next: Next::Again };
+    pub(super) const FINISHED: Self = Self { rows: 0, next: Next::Finished };
+}
+
+/// The work of a task.
+pub(super) trait Body: Send {
+    /// Does a bounded piece of work. `me` is what wakes this task.
+    fn step(&mut self, me: &Arc<Task>) -> Ran;
+
+    /// The last step panicked; the task is not run again.
+    fn panicked(&mut self, message: String);
+}
+
+const IDLE: u8 = 0;
+const QUEUED: u8 = 1;
+const RUNNING: u8 = 2;
+const WOKEN: u8 = 3;
+const FINISHED: u8 = 4;
+
+/// Something that can be scheduled.
+pub(super) struct Task {
+    // fixed
+    scheduler: Weak<Scheduler>,
+    lane: u64,
+    // changing
+    state: AtomicU8,
+    body: Mutex<Option<Box<dyn Body>>>,
+}
+
+impl Task {
+    /// Makes the task run, now or once more after the step under way.
+    pub(super) fn wake(self: &Arc<Self>) {
+        self.wake_as(false);
+    }
+
+    /// As [`Task::wake`], before the query's other tasks.
+    pub(super) fn wake_first(self: &Arc<Self>) {
+        self.wake_as(true);
+    }
+
+    fn wake_as(self: &Arc<Self>, first: bool) {
+        let woken = self.state.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |state| match state {
+            IDLE => Some(QUEUED),
+            RUNNING => Some(WOKEN),
+            _ => None,
+        });
+        if woken == Ok(IDLE)
+            && let Some(scheduler) = self.scheduler.upgrade()
+        {
+            scheduler.push(Arc::clone(self), first);
+        }
+    }
+
+    /// Runs one step. True if the task is to be queued again.
+    fn run(self: &Arc<Self>) -> (usize, bool) {
+        self.state.store(RUNNING, Ordering::SeqCst);
+        let mut body = self.body.lock();
+        let Some(work) = body.as_mut() else { return (0, false) };
+        let ran = match catch_unwind(AssertUnwindSafe(|| work.step(self))) {
+            Ok(ran) => ran,
+            Err(panic) => {
+                work.panicked(panic_message(panic.as_ref()));
+                Ran::FINISHED
+            }
+        };
+        if ran.next == Next::Finished {
+            *body = None;
+            self.state.store(FINISHED, Ordering::SeqCst);
+            return (ran.rows, false);
+        }
+        drop(body);
+        let again = ran.next == Next::Again
+            || self.state.compare_exchange(RUNNING, IDLE, Ordering::SeqCst, Ordering::SeqCst).is_err();
+        if again {
+            self.state.store(QUEUED, Ordering::SeqCst);
+        }
+        (ran.rows, again)
+    }
+}
+
+impl std::task::Wake for Task {
+    fn wake(self: Arc<Self>) {
+        Self::wake(&self);
+    }
+}
+
+/// What a panic said.
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".to_owned())
+}
+
+/// Tasks of one query that want to run.
+#[derive(Default)]
+struct Lane {
+    tasks: VecDeque<Arc<Task>>,
+    /// Tasks in the middle of a step. The lane, and with it what the query owes, is kept while there is one.
+    running: usize,
+    deficit: i64,
+}
+
+struct Timer {
+    due: Duration,
+    order: u64,
+    task: Arc<Task>,
+}
+
+impl PartialEq for Timer {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Timer {}
+
+impl PartialOrd for Timer {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// The timer due first is the greatest: the heap gives it first.
+impl Ord for Timer {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (other.due, other.order).cmp(&(self.due, self.order))
+    }
+}
+
+#[derive(Default)]
+struct Ready {
+    lanes: HashMap<u64, Lane>,
+    /// The keys of `lanes`, in the order of their turns.
+    ring: VecDeque<u64>,
+    /// Tasks in all lanes.
+    waiting: usize,
+    timers: BinaryHeap<Timer>,
+    timers_set: u64,
+    /// When the last timer of a seeded run was due.
+    fired_until: Duration,
+    /// Commits handed to the log and not answered.
+    outside: usize,
+    stopping: bool,
+}
+
+/// Runs tasks.
+pub struct Scheduler {
+    // fixed
+    clock: Arc<dyn Clock>,
+    // changing
+    ready: Mutex<Ready>,
+    changed: Condvar,
+    /// Only for seeded runs.
+    chance: Option<Mutex<fastrand::Rng>>,
+}
+
+impl Scheduler {
+    /// A scheduler for worker threads, which the caller starts with [`Scheduler::work`].
+    pub(super) fn for_workers(clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self { clock, ready: Mutex::default(), changed: Condvar::new(), chance: None })
+    }
+
+    /// A scheduler without threads whose choices come from `seed`: the same seed and the same inputs give the same
+    /// run.
+    pub fn seeded(seed: u64, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let chance = Some(Mutex::new(fastrand::Rng::with_seed(seed)));
+        Arc::new(Self { clock, ready: Mutex::default(), changed: Condvar::new(), chance })
+    }
+
+    /// The clock's time since some moment, and never before the last timer that fired.
+    pub(super) fn now(&self) -> Duration {
+        self.clock.elapsed().max(self.ready.lock().fired_until)
+    }
+
+    /// True if there are no worker threads.
+    pub(super) fn is_seeded(&self) -> bool {
+        self.chance.is_some()
+    }
+
+    /// A task of the query that owns `lane`; it first runs when woken.
+    pub(super) fn task(self: &Arc<Self>, lane: u64, body: Box<dyn Body>) -> Arc<Task> {
+        Arc::new(Task {
+            scheduler: Arc::downgrade(self),
+            lane,
+            state: AtomicU8::new(IDLE),
+            body: Mutex::new(Some(body)),
+        })
+    }
+
+    /// Wakes `task` after `delay`.
+    pub(super) fn wake_after(&self, delay: Duration, task: &Arc<Task>) {
+        let due = self.now() + delay;
+        let mut ready = self.ready.lock();
+        ready.timers_set += 1;
+        let order = ready.timers_set;
+        ready.timers.push(Timer { due, order, task: Arc::clone(task) });
+        drop(ready);
+        self.changed.notify_one();
+    }
+
+    /// Something was handed to the log; the scheduler is not idle before [`Scheduler::came_back`].
+    pub(super) fn went_outside(&self) {
+        self.ready.lock().outside += 1;
+    }
+
+    /// The log answered. Called after the task that cares was woken.
+    pub(super) fn came_back(&self) {
+        self.ready.lock().outside -= 1;
+        self.changed.notify_all();
+    }
+
+    fn push(&self, task: Arc<Task>, first: bool) {
+        self.ready.lock().push(task, first);
+        self.changed.notify_one();
+    }
+
+    /// The work of a worker thread: returns after [`Scheduler::stop`].
+    pub(super) fn work(&self) {
+        let mut ready = self.ready.lock();
+        loop {
+            if ready.stopping {
+                return;
+            }
+            let wait = self.fire_timers(&mut ready);
+            if let Some(task) = ready.pop() {
+                drop(ready);
+                ready = self.run(task);
+            } else {
+                match wait {
+                    Some(wait) => drop(self.changed.wait_for(&mut ready, wait)),
+                    None => self.changed.wait(&mut ready),
+                }
+            }
+        }
+    }
+
+    /// Runs tasks on this thread until none wants to run, nothing is under way in the log, and no timer is set.
+    pub fn run_until_idle(&self) {
+        let mut ready = self.ready.lock();
+        loop {
+            if ready.stopping {
+                return;
+            }
+            if let Some(task) = self.pick(&mut ready) {
+                drop(ready);
+                ready = self.run(task);
+            } else if ready.outside > 0 {
+                self.changed.wait(&mut ready);
+            } else if let Some(timer) = ready.timers.pop() {
+                ready.fired_until = ready.fired_until.max(timer.due);
+                drop(ready);
+                timer.task.wake();
+                ready = self.ready.lock();
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Runs at most `steps` steps on this thread, as [`Scheduler::run_until_idle`] does. Waits for nothing.
+    pub fn run_steps(&self, steps: usize) {
+        for _ in 0..steps {
+            let picked = self.pick(&mut self.ready.lock());
+            let Some(task) = picked else { return };
+            drop(self.run(task));
+        }
+    }
+
+    /// Ends the workers after the steps under way.
+    pub(super) fn stop(&self) {
+        let mut ready = self.ready.lock();
+        ready.stopping = true;
+        ready.lanes.clear();
+        ready.ring.clear();
+        ready.waiting = 0;
+        ready.timers.clear();
+        drop(ready);
+        self.changed.notify_all();
+    }
+
+    fn pick(&self, ready: &mut Ready) -> Option<Arc<Task>> {
+        match &self.chance {
+            Some(chance) => ready.pick(&mut chance.lock()),
+            None => ready.pop(),
+        }
+    }
+
+    fn run(&self, task: Arc<Task>) -> parking_lot::MutexGuard<'_, Ready> {
+        let (rows, again) = task.run();
+        let mut ready = self.ready.lock();
+        if ready.stopping {
+            return ready;
+        }
+        if let Some(lane) = ready.lanes.get_mut(&task.lane) {
+            lane.running -= 1;
+            lane.deficit -= i64::try_from(rows).unwrap_or(i64::MAX / 2) + STEP_COST;
+        }
+        if again {
+            ready.push(task, false);
+        }
+        ready
+    }
+
+    /// Queues what is due; how long until the next timer.
+    fn fire_timers(&self, ready: &mut Ready) -> Option<Duration> {
+        let now = self.clock.elapsed();
+        while let Some(timer) = ready.timers.peek() {
+            if timer.due > now {
+                return Some(timer.due - now);
+            }
+            let Some(timer) = ready.timers.pop() else { break };
+            if timer.task.state.compare_exchange(IDLE, QUEUED, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+                ready.push(timer.task, false);
+            } else {
+                let _ = timer.task.state.compare_exchange(RUNNING, WOKEN, Ordering::SeqCst, Ordering::SeqCst);
+            }
+        }
+        None
+    }
+}
+
+impl Ready {
+    fn push(&mut self, task: Arc<Task>, first: bool) {
+        if self.stopping {
+            return;
+        }
+        let key = task.lane;
+        let ring = &mut self.ring;
+        let lane = self.lanes.entry(key).or_insert_with(|| {
+            ring.push_back(key);
+            Lane::default()
+        });
+        self.waiting += 1;
+        if first {
+            lane.tasks.push_front(task);
+        } else {
+            lane.tasks.push_back(task);
+        }
+    }
+
+    /// The next task by deficit round robin.
+    fn pop(&mut self) -> Option<Arc<Task>> {
+        while self.waiting > 0 {
+            let key = *self.ring.front()?;
+            let lane = self.lanes.get_mut(&key)?;
+            if lane.tasks.is_empty() && lane.running == 0 {
+                self.ring.pop_front();
+                self.lanes.remove(&key);
+            } else if lane.tasks.is_empty() {
+                self.ring.rotate_left(1);
+            } else if lane.deficit <= 0 {
+                lane.deficit += QUANTUM;
+                self.ring.rotate_left(1);
+            } else {
+                lane.running += 1;
+                self.waiting -= 1;
+                return lane.tasks.pop_front();
+            }
+        }
+        None
+    }
+
+    /// Any task that could run.
+    fn pick(&mut self, chance: &mut fastrand::Rng) -> Option<Arc<Task>> {
+        if self.waiting == 0 {
+            return None;
+        }
+        let mut chosen = chance.usize(..self.waiting);
+        for key in &self.ring {
+            let lane = self.lanes.get_mut(key)?;
+            if chosen < lane.tasks.len() {
+                lane.running += 1;
+                self.waiting -= 1;
+                return lane.tasks.remove(chosen);
+            }
+            chosen -= lane.tasks.len();
+        }
+        None
+    }
+}

@@ -1,0 +1,73 @@
+//! What a user may tune of running queries.
+
+use std::time::Duration;
+
+use crate::types::Partition;
+
+/// What output and offsets promise each other (`processing.guarantee`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Guarantee {
+    /// Every record has its effect once, whatever fails.
+    #[default]
+    ExactlyOnce,
+    /// Output leaves at once and may come twice after a failure.
+    AtLeastOnce,
+    /// Offsets first: output may be missing after a failure.
+    AtMostOnce,
+}
+
+/// How queries run. Every member has a setting of the same meaning; the defaults are the product's.
+#[derive(Debug, Clone)]
+pub struct RuntimeSettings {
+    /// Worker threads, shared by all queries (`worker.threads`). Default: the machine's cores.
+    pub worker_threads: usize,
+    /// Most rows of a batch (`batch.rows`). Default 8192.
+    pub batch_rows: usize,
+    /// Most bytes that one read of a partition asks for (`source.read.max.bytes`). Default 4 MiB.
+    pub read_bytes: usize,
+    /// How long an epoch stays open while records keep coming (`epoch.interval`). Default 5 ms.
+    pub epoch_interval: Duration,
+    /// Bytes read and written after which an epoch closes early, and sources wait while the one before still commits
+    /// (`epoch.max.bytes`). Default 64 MiB.
+    pub epoch_max_bytes: usize,
+    /// Rows that may wait between one task and the next (`exchange.max.rows`). Default 65536.
+    pub exchange_rows: usize,
+    /// How long a source must have been at its end before stream time no longer waits for it (`source.idle`).
+    /// Default 1 s.
+    pub source_idle: Duration,
+    /// How long a failed commit or query rests before the next try, doubled each time up to 64 times (`retry.backoff`).
+    /// Default 50 ms.
+    pub retry_backoff: Duration,
+    /// Failures on the same records after which a query stays in ERROR (`query.max.failures`). Default 3.
+    pub max_failures: u32,
+    /// Appends everything that queries write to this partition, whatever their keys say (`append.partition`).
+    /// Default: none, keys decide.
+    pub append_partition: Option<Partition>,
+    /// Puts the bytes of a bad record into its entry of the processing log
+    /// (`ksql.logging.processing.rows.include`). Default false.
+    pub log_records: bool,
+    /// What output and offsets promise each other (`processing.guarantee`). Default exactly once.
+    pub guarantee: Guarantee,
+    /// Batches that may wait for a slow client of a push query (`push.queue.batches`). Default 4.
+    pub push_queue_batches: usize,
+}
+
+impl Default for RuntimeSettings {
+    fn default() -> Self {
+        Self {
+            worker_threads: std::thread::available_parallelism().map_or(2, usize::from),
+            batch_rows: 8192,
+            read_bytes: 4 << 20,
+            epoch_interval: Duration::from_millis(5),
+            epoch_max_bytes: 64 << 20,
+            exchange_rows: 65_536,
+            source_idle: Duration::from_secs(1),
+            retry_backoff: Duration::from_millis(50),
+            max_failures: 3,
+            append_partition: None,
+            log_records: false,
+            guarantee: Guarantee::ExactlyOnce,
+            push_queue_batches: 4,
+        }
+    }
+}

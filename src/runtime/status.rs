@@ -1,0 +1,58 @@
+//! What a query says of itself.
+
+use crate::types::{Epoch, Offset, Partition};
+
+use super::QueryCounters;
+
+/// What a persistent query does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QueryState {
+    /// It processes what comes.
+    Running,
+    /// It keeps its place and reads nothing.
+    Paused,
+    /// It failed and waits to be resumed.
+    Error {
+        /// Why.
+        reason: String,
+        /// Source topic of the record it failed on, if one is to blame.
+        topic: Option<String>,
+        /// Partition of that record.
+        partition: Option<Partition>,
+        /// Offset of that record.
+        offset: Option<Offset>,
+    },
+}
+
+/// How far a source partition is processed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceProgress {
+    /// Topic.
+    pub topic: String,
+    /// Partition.
+    pub partition: Partition,
+    /// The first offset whose effect is not durable.
+    pub next: Offset,
+    /// One past the last record of the partition.
+    pub end: Offset,
+}
+
+impl SourceProgress {
+    /// Records not processed yet (gaps counted as records).
+    pub fn lag(&self) -> u64 {
+        u64::try_from(self.end.0 - self.next.0).unwrap_or(0)
+    }
+}
+
+/// A persistent query at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueryStatus {
+    /// What it does.
+    pub state: QueryState,
+    /// Its last durable epoch.
+    pub epoch: Epoch,
+    /// How far its sources are processed; empty while it is in ERROR.
+    pub sources: Vec<SourceProgress>,
+    /// What it has done.
+    pub counters: QueryCounters,
+}
