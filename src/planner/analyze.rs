@@ -41,7 +41,7 @@ pub(super) struct Analyzed {
     pub(super) columns: Vec<OutputColumn>,
     /// The streams and tables that are read, the first one first.
     pub(super) sources: Vec<Arc<Source>>,
-    /// True if PARTITION BY NULL took the key away, or there never was one.
+    /// True if no column of the result is a key.
     pub(super) keyless: bool,
 }
 
@@ -121,7 +121,7 @@ impl Analyzer<'_> {
         let key = partition_by::key(self, plan.schema())?;
         let select = select::resolve(self, key, plan.schema(), &mut names)?;
         self.check_not_built()?;
-        let (keyless, repartitioned) = (select.key.is_empty(), select.repartitioned);
+        let repartitioned = select.repartitioned;
         if repartitioned {
             plan = Plan::PartitionBy(partition_by::node(plan, &select.key));
         }
@@ -138,7 +138,7 @@ impl Analyzer<'_> {
             Target::Client => columns,
         };
         select::check_duplicates(&columns)?;
-        self.project(plan, columns, keyless)
+        self.project(plan, columns)
     }
 
     /// Clauses that parse and are checked, and cannot run yet.
@@ -156,7 +156,7 @@ impl Analyzer<'_> {
         Ok(())
     }
 
-    fn project(&self, input: Plan, columns: Vec<SelectColumn>, keyless: bool) -> Result<Analyzed, Diagnostic> {
+    fn project(&self, input: Plan, columns: Vec<SelectColumn>) -> Result<Analyzed, Diagnostic> {
         let is_client = self.target == Target::Client;
         let on_deletes = is_client && self.source().is_table();
         let mut project = Vec::with_capacity(columns.len());
@@ -181,6 +181,7 @@ impl Analyzer<'_> {
         }
         let schema = EdgeSchema::new(edge);
         let plan = Plan::Project(ProjectNode { input: Box::new(input), columns: project, schema });
+        let keyless = output.iter().all(|column| !column.is_key);
         Ok(Analyzed { plan, columns: output, sources: vec![Arc::clone(self.source())], keyless })
     }
 

@@ -39,6 +39,9 @@ pub struct PlanSettings {
     pub compatibility: Compatibility,
     /// HEADER columns may be declared.
     pub header_columns: bool,
+    /// The key of a stream follows the SELECT list: in its order, and without the columns it leaves out
+    /// (`ksql.new.query.planner.enabled`).
+    pub key_follows_select: bool,
     /// Replication factor of topics where neither statement nor source topic tells; -1 is the log's default.
     pub default_replicas: i16,
     /// Slots that keys of a new query hash to.
@@ -54,6 +57,7 @@ impl Default for PlanSettings {
             output_topic_prefix: String::new(),
             compatibility: Compatibility::default(),
             header_columns: true,
+            key_follows_select: false,
             default_replicas: -1,
             slots: 64,
         }

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::graph::{Input, OperatorGraph, OperatorKind, Output, ProjectColumn, SinkOutput, SourceColumn, SourceInput};
+use super::graph::{
+    Input, OperatorGraph, OperatorKind, Output, ProjectColumn, SinkOutput, SourceColumn, SourceInput, TimestampColumn,
+};
 use super::plan::Plan;
 use crate::expressions::EdgeSchema;
 use crate::formats::Side;
@@ -75,11 +77,12 @@ fn describe_source(source: &SourceInput) -> String {
     let kind = if source.is_table { "table" } else { "stream" };
     let columns: Vec<_> = source.columns.iter().map(place).collect();
     format!(
-        "{kind} {} topic {} key {} value {} reads {}\n    {}",
+        "{kind} {} topic {} key {} value {}{} reads {}\n    {}",
         source.source,
         source.topic,
         format_of(&source.key),
         format_of(&source.value),
+        time_of(source.timestamp.as_ref()),
         columns.join(", "),
         edge(&source.schema)
     )
@@ -102,14 +105,24 @@ fn place(column: &SourceColumn) -> String {
 fn describe_sink(sink: &SinkOutput) -> String {
     let kind = if sink.is_table { "table" } else { "stream" };
     format!(
-        "{kind} {} topic {} key {} {:?} value {} {:?}",
+        "{kind} {} topic {} key {} {:?} value {} {:?}{}",
         sink.sink,
         sink.topic,
         format_of(&sink.key),
         sink.key_columns,
         format_of(&sink.value),
-        sink.value_columns
+        sink.value_columns,
+        time_of(sink.timestamp.as_ref())
     )
+}
+
+/// Where event time comes from, if not from the record.
+fn time_of(timestamp: Option<&TimestampColumn>) -> String {
+    match timestamp {
+        Some(TimestampColumn { column, format: Some(format) }) => format!(" time {column} as '{format}'"),
+        Some(TimestampColumn { column, format: None }) => format!(" time {column}"),
+        None => String::new(),
+    }
 }
 
 /// The format, and what it was told.

@@ -15,6 +15,9 @@ use crate::expressions::{EdgeColumn, EdgeSchema};
 use crate::sql::ast::Expr;
 use crate::types::Name;
 
+/// The name of the operator that computes new keys.
+pub(super) const PARTITION_BY: &str = "PartitionBy";
+
 /// Lowers a plan; without a sink at its root the rows go to a client.
 pub(super) fn lower(plan: &Plan, slots: u16) -> Result<OperatorGraph, Diagnostic> {
     let mut stages = Stages { done: vec![], open: None };
@@ -101,16 +104,22 @@ impl Stages {
         below.retain(|name| node.input.schema().index_of(name).is_some());
         let below = with_reads(&below, node.computed.iter().map(|column| &column.expr));
         let mut edge = self.chain(&node.input, &below)?;
-        if !node.computed.is_empty() {
-            let kept = edge.columns().iter().map(|column| ProjectColumn {
+        let kept: Vec<EdgeColumn> = edge
+            .columns()
+            .iter()
+            .filter(|column| wanted.contains(&column.name) || node.key.contains(&column.name))
+            .cloned()
+            .collect();
+        if !node.computed.is_empty() || kept.len() < edge.columns().len() {
+            let passed = kept.iter().map(|column| ProjectColumn {
                 name: column.name.clone(),
                 expr: Expr::column(column.name.clone()),
                 needs_value: false,
             });
-            let columns: Vec<ProjectColumn> = kept.chain(node.computed.iter().cloned()).collect();
+            let columns: Vec<ProjectColumn> = passed.chain(node.computed.iter().cloned()).collect();
             let computed = node.computed.iter().filter_map(|column| edge_column(&node.schema, &column.name));
-            let schema = append(&edge, computed);
-            edge = self.operator("PartitionBy", OperatorKind::Project { columns }, schema)?;
+            let schema = EdgeSchema::new(kept.into_iter().chain(computed).collect());
+            edge = self.operator(PARTITION_BY, OperatorKind::Project { columns }, schema)?;
         }
         let key = positions(&edge, &node.key)?;
         if key.is_empty() {

@@ -35,6 +35,7 @@ mod select;
 mod sides;
 mod sink;
 mod timestamp;
+mod upgrade;
 
 pub use context::{Compatibility, PlanContext, PlanSettings, TopicShape};
 pub use define_source::define_source;
@@ -43,6 +44,7 @@ pub use graph::OperatorGraph;
 pub use planned::{OutputColumn, PlannedQuery, SourceDefinition, TopicPlan};
 pub use query::{insert_query_id, plan_create_as, plan_insert_select, plan_push, plan_stream_scan};
 pub use query_name::{QueryVerb, query_id};
+pub use upgrade::check_upgrade;
 
 #[cfg(test)]
 mod tests;

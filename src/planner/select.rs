@@ -191,6 +191,11 @@ pub(super) fn for_sink(
     sink: &Name,
     repartitioned: bool,
 ) -> Result<Vec<SelectColumn>, Diagnostic> {
+    if analyzer.ctx.settings.key_follows_select && !analyzer.source().is_table() && !repartitioned {
+        let (keys, values): (Vec<_>, Vec<_>) = columns.into_iter().partition(|column| column.key.is_some());
+        check_keys_once(&keys, key)?;
+        return Ok(keys.into_iter().chain(values).collect());
+    }
     let what = if repartitioned { "partitioning expression" } else { "key column" };
     let missing: Vec<&KeyPart> = key
         .iter()
@@ -209,13 +214,21 @@ pub(super) fn for_sink(
         .with_hint(format!("Write SELECT {}, ….", all.join(", ")))
         .at(analyzer.query.span));
     }
-    let mut ordered = Vec::with_capacity(columns.len());
+    check_keys_once(&columns, key)?;
+    let mut ordered: Vec<SelectColumn> = Vec::with_capacity(columns.len());
+    for index in 0..key.len() {
+        ordered.extend(columns.iter().find(|column| column.key == Some(index)).cloned());
+    }
+    ordered.extend(columns.into_iter().filter(|column| column.key.is_none()));
+    Ok(ordered)
+}
+
+/// Each part of the key is at most once in the SELECT list.
+fn check_keys_once(columns: &[SelectColumn], key: &[KeyPart]) -> Result<(), Diagnostic> {
     for (index, part) in key.iter().enumerate() {
-        let mut found = columns.iter().filter(|column| column.key == Some(index));
-        ordered.extend(found.next().cloned());
-        if let Some(again) = found.next() {
-            let names: Vec<_> =
-                columns.iter().filter(|column| column.key == Some(index)).map(|c| c.name.to_string()).collect();
+        let found: Vec<&SelectColumn> = columns.iter().filter(|column| column.key == Some(index)).collect();
+        if let [_, again, ..] = found.as_slice() {
+            let names: Vec<_> = found.iter().map(|column| column.name.to_string()).collect();
             return Err(Diagnostic::new(
                 Code::InvalidProjection,
                 format!("key column {} is in the SELECT list more than once", part.written),
@@ -225,8 +238,7 @@ pub(super) fn for_sink(
             .at(again.span));
         }
     }
-    ordered.extend(columns.into_iter().filter(|column| column.key.is_none()));
-    Ok(ordered)
+    Ok(())
 }
 
 /// Names of the result occur once.

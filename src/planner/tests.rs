@@ -5,6 +5,7 @@ mod expressions;
 mod graphs;
 mod keys;
 mod rejections;
+mod stored;
 
 use super::{
     PlanContext, PlanSettings, PlannedQuery, SourceDefinition, TopicShape, define_source, explain_graph, explain_plan,

@@ -65,9 +65,9 @@ fn a_computed_key_is_a_column_before_rows_are_dealt() {
         "stage 0 Source
            from stream S topic s key JSON unwrapped value JSON reads value[0], value[1]
              NAME STRING, N INTEGER
-           PartitionBy NAME, N, N * 2 IF VALUE AS KSQL_KEY_0
-             NAME STRING, N INTEGER, KSQL_KEY_0 INTEGER (Append)
-           to exchange by [2] over 64 slots
+           PartitionBy NAME, N * 2 IF VALUE AS KSQL_KEY_0
+             NAME STRING, KSQL_KEY_0 INTEGER (Append)
+           to exchange by [1] over 64 slots
          stage 1 Repartitioned
            from stage 0
            Project KSQL_KEY_0 AS TWICE, NAME

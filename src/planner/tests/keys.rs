@@ -1,7 +1,8 @@
 //! PARTITION BY and the key's place in the SELECT list.
 
-use super::{check, check_graph, check_refused};
+use super::{check, check_graph, check_refused, describe, plan_with};
 use crate::diagnostics::Code;
+use crate::planner::PlanSettings;
 
 const S: &str = "CREATE STREAM s (id INT KEY, name STRING, age INT) WITH (kafka_topic='s', value_format='JSON',
     key_format='JSON');";
@@ -111,4 +112,18 @@ fn partition_by_is_resolved_on_the_input() {
         Code::InvalidPartitioning,
         "table T cannot be repartitioned",
     );
+}
+
+#[test]
+fn a_setting_makes_the_key_follow_the_select_list() {
+    let settings = PlanSettings { key_follows_select: true, ..PlanSettings::default() };
+    let two = "CREATE STREAM s (a INT KEY, b INT KEY, v INT) WITH (kafka_topic='s', format='JSON');";
+    for (select, schema) in [
+        ("b, a, v", "stream O: `B` INTEGER KEY, `A` INTEGER KEY, `V` INTEGER\nkey JSON,"),
+        ("v, b", "stream O: `B` INTEGER KEY, `V` INTEGER\nkey JSON unwrapped,"),
+        ("v", "stream O: `V` INTEGER\nkey NONE,"),
+    ] {
+        let text = describe(plan_with(&format!("{two} CREATE STREAM o AS SELECT {select} FROM s;"), &settings));
+        assert!(text.starts_with(schema), "{text}");
+    }
 }
