@@ -32,3 +32,6 @@ pub use doors::Doors;
 pub use listener::{BindError, Listeners};
 pub use routes::router;
 pub use start::run;
+
+#[cfg(test)]
+mod tests;

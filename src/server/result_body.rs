@@ -158,3 +158,117 @@ impl ResultBody {
         self.events.close();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use datafusion::arrow::array::{Int64Array, RecordBatch};
+    use http_body_util::BodyExt;
+    use tokio::sync::{mpsc, watch};
+
+    use super::result_body;
+    use crate::diagnostics::{Code, Diagnostic};
+    use crate::engine::{ResultColumn, RowEvent, RowStream};
+    use crate::server::row_format::RowFormat;
+    use crate::types::SqlType;
+
+    fn rows(from: i64, count: i64) -> RowEvent {
+        let ids = Int64Array::from_iter_values(from..from + count);
+        RowEvent::Rows { rows: RecordBatch::try_from_iter([("ID", Arc::new(ids) as _)]).unwrap(), tombstones: None }
+    }
+
+    fn stream(is_push: bool, over_table: bool) -> (mpsc::Sender<RowEvent>, RowStream) {
+        let (sender, events) = mpsc::channel(16);
+        let columns = vec![ResultColumn { name: "ID".into(), ty: SqlType::BigInt, is_key: false }];
+        (sender, RowStream { query_id: "q".to_owned(), columns, is_push, over_table, events })
+    }
+
+    async fn check(is_push: bool, over_table: bool, events: Vec<RowEvent>, expected_tail: &str) {
+        let (sender, rows) = stream(is_push, over_table);
+        for event in events {
+            sender.send(event).await.unwrap();
+        }
+        drop(sender);
+        let (_stopping, watch) = watch::channel(false);
+        let body = result_body(rows, RowFormat::RowJson, 3, watch).collect().await.unwrap().to_bytes();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        let (header, tail) = body.split_once('\n').unwrap_or((&body, ""));
+        assert!(header.starts_with("[{\"header\":{\"queryId\":\"q\",\"schema\":\"`ID` BIGINT\"}}"), "{header}");
+        assert_eq!(tail, expected_tail);
+    }
+
+    #[tokio::test]
+    async fn every_kind_of_result_has_its_end() {
+        let one = "{\"row\":{\"columns\":[7]}}";
+        check(
+            true,
+            false,
+            vec![rows(7, 1), RowEvent::LimitReached],
+            &format!("{one},\n{{\"finalMessage\":\"Limit Reached\"}}]"),
+        )
+        .await;
+        check(true, false, vec![rows(7, 1)], &format!("{one},\n{{\"finalMessage\":\"Query Completed\"}}]")).await;
+        check(
+            false,
+            false,
+            vec![rows(7, 1), RowEvent::Completed],
+            &format!("{one},\n{{\"finalMessage\":\"Query Completed\"}}]"),
+        )
+        .await;
+        check(false, true, vec![rows(7, 1), RowEvent::Completed], &format!("{one}]")).await;
+        check(
+            true,
+            false,
+            vec![RowEvent::Failed(Diagnostic::new(Code::Storage, "disk is full"))],
+            "{\"errorMessage\":{\"@type\":\"generic_error\",\"error_code\":50000,\"message\":\"disk is full\",\
+             \"code\":\"STORAGE\",\"stackTrace\":[]}}]",
+        )
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_pull_query_with_too_many_rows_ends_in_an_error_that_names_the_limit() {
+        let (sender, rows_of) = stream(false, true);
+        sender.send(rows(0, 4)).await.unwrap();
+        let (_stopping, watch) = watch::channel(false);
+        let body = result_body(rows_of, RowFormat::Delimited, 3, watch).collect().await.unwrap().to_bytes();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        assert!(
+            body.ends_with("more than 3 rows (query.pull.max.rows)\",\"code\":\"LIMIT_EXCEEDED\",\"stackTrace\":[]}\n"),
+            "{body}"
+        );
+        assert!(sender.is_closed());
+    }
+
+    #[tokio::test]
+    async fn rows_of_a_push_query_leave_one_event_at_a_time_and_dropping_the_body_ends_the_query() {
+        let (sender, rows_of) = stream(true, false);
+        let (_stopping, watch) = watch::channel(false);
+        let mut body = result_body(rows_of, RowFormat::Delimited, 3, watch);
+        let mut next = async || body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert!(next().await.ends_with(b"\"columnTypes\":[\"BIGINT\"]}\n"));
+        for id in 0..3 {
+            sender.send(rows(id, 1)).await.unwrap();
+            assert_eq!(next().await, format!("[{id}]\n"));
+        }
+        drop(body);
+        assert!(sender.is_closed());
+    }
+
+    #[tokio::test]
+    async fn a_large_batch_leaves_in_small_frames() {
+        let (sender, rows_of) = stream(true, false);
+        sender.send(rows(0, 100_000)).await.unwrap();
+        drop(sender);
+        let (_stopping, watch) = watch::channel(false);
+        let mut body = result_body(rows_of, RowFormat::Delimited, 3, watch);
+        let mut lines = 0;
+        while let Some(frame) = body.frame().await {
+            let data = frame.unwrap().into_data().unwrap();
+            assert!(data.len() < 20_000);
+            lines += data.iter().filter(|byte| **byte == b'\n').count();
+        }
+        assert_eq!(lines, 100_001);
+    }
+}
