@@ -6,6 +6,7 @@
 //! - a statement is printed without its semicolon, as its span has none.
 
 mod expression;
+mod masked;
 mod query;
 mod statement;
 mod type_name;
@@ -16,6 +17,8 @@ mod tests;
 use std::fmt;
 
 use crate::sql::ast::Statement;
+
+pub use masked::masked;
 
 /// A statement as answers show it after defaults were filled in: reformatted, with its semicolon.
 pub fn statement_text(statement: &Statement) -> String {

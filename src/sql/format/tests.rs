@@ -15,6 +15,8 @@ use crate::sql::ast::{
 use crate::sql::{parse_expression, parse_statements};
 use crate::types::{Name, SqlType};
 
+use super::masked;
+
 const HERE: Span = Span::UNKNOWN;
 
 /// Names that have tripped parsers: words with a meaning, letters that need quotes, quotes themselves.
@@ -400,5 +402,19 @@ proptest! {
         let parsed = parse_statements(&sql).map_err(|error| TestCaseError::fail(format!("{sql}\n{error}")))?;
         prop_assert_eq!(parsed.len(), 1);
         prop_assert_eq!(&parsed[0].kind, &kind, "{}", sql);
+    }
+}
+
+#[test]
+fn masked_statements_hold_no_values() {
+    for (sql, printed) in [
+        ("INSERT INTO s (a, b) VALUES (1, 'x');", "INSERT INTO S (A, B) VALUES ('[value]', '[value]')"),
+        (
+            "EXPLAIN CREATE SINK CONNECTOR c WITH ('connector.class'='x', 'password'='y');",
+            "EXPLAIN CREATE SINK CONNECTOR C WITH ('connector.class'='x', 'password'='[string]')",
+        ),
+        ("SET 'a' = 'b';", "SET 'a'='b'"),
+    ] {
+        assert_eq!(masked(&parse_statements(sql).unwrap()[0]), printed);
     }
 }
