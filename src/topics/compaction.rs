@@ -28,6 +28,11 @@ impl LastOffsets {
         }
     }
 
+    /// Bytes of the keys noted.
+    pub(super) fn key_bytes(&self) -> usize {
+        self.key_bytes
+    }
+
     /// True if no later record with the key of this one was noted.
     pub(super) fn is_last(&self, record: &RecordView<'_>) -> bool {
         record.key.and_then(|key| self.by_key.get(key)).is_none_or(|last| *last <= record.offset)

@@ -20,22 +20,38 @@ pub(super) struct Gather {
     bytes: usize,
     records: usize,
     next: Offset,
+    is_full: bool,
 }
 
 impl Gather {
     /// For a read from `from` on, of about `max_bytes`.
     pub(super) fn new(from: Offset, max_bytes: usize) -> Self {
-        Self { from, max_bytes, pieces: vec![], bytes: 0, records: 0, next: from }
+        Self { from, max_bytes, pieces: vec![], bytes: 0, records: 0, next: from, is_full: false }
     }
 
     /// True if the next batch, of about `bytes` bytes, should be pushed too.
     pub(super) fn wants(&self, bytes: usize) -> bool {
         self.records == 0
-            || (self.next >= self.from
+            || (!self.is_full
                 && self.bytes < ENOUGH_BYTES
                 && self.records < ENOUGH_RECORDS
                 && bytes < ENOUGH_BYTES
                 && self.bytes + bytes <= self.max_bytes)
+    }
+
+    /// Where to read on.
+    pub(super) fn next(&self) -> Offset {
+        self.next
+    }
+
+    /// True if there is no record yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+
+    /// Wants nothing more, if it has anything.
+    pub(super) fn stop(&mut self) {
+        self.is_full = true;
     }
 
     /// Takes a batch that covers the offsets up to `next`.
@@ -50,9 +66,7 @@ impl Gather {
             self.records += block.len();
             self.pieces.push(block);
         }
-        if !whole {
-            self.max_bytes = 0;
-        }
+        self.is_full |= !whole;
     }
 
     /// The answer; `end` is the end of the partition.

@@ -89,6 +89,11 @@ pub enum TopicError {
 }
 
 impl TopicError {
+    /// The system refused.
+    pub(super) fn storage(action: &'static str, error: &std::io::Error) -> Self {
+        Self::Storage { action, reason: error.to_string() }
+    }
+
     /// The answer to an id whose topic is gone.
     pub(super) fn no_incarnation(id: TopicId) -> Self {
         Self::UnknownTopic(format!("with id {}", id.0))

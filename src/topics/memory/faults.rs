@@ -21,8 +21,11 @@ pub enum Fault {
 /// The faults to come; clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct FaultPlan {
-    planned: Arc<Mutex<VecDeque<(Option<String>, Fault)>>>,
+    planned: Arc<Mutex<VecDeque<Planned>>>,
 }
+
+/// Whom it hits (`None`: anyone), and how.
+type Planned = (Option<String>, Fault);
 
 impl FaultPlan {
     /// One of the next commits of anyone fails so; faults hit in the order they were planned.
@@ -42,7 +45,7 @@ impl FaultPlan {
 
     pub(super) fn take(&self, transactional_id: Option<&str>) -> Option<Fault> {
         let mut planned = self.planned.lock();
-        let hits = |(id, _): &(Option<String>, Fault)| id.is_none() || id.as_deref() == transactional_id;
+        let hits = |(id, _): &Planned| id.is_none() || id.as_deref() == transactional_id;
         let place = planned.iter().position(hits)?;
         planned.remove(place).map(|(_, fault)| fault)
     }
