@@ -2,6 +2,7 @@
 
 mod exactly_once;
 mod queries;
+mod statements;
 
 use std::sync::Arc;
 use std::time::Duration;
