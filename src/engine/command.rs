@@ -153,8 +153,9 @@ pub struct StoredQuery {
     pub id: QueryId,
     /// What runs.
     pub graph: OperatorGraph,
-    /// Where it starts in each of its topics, resolved when it was created: by topic, an offset for each partition.
-    pub first_offsets: BTreeMap<String, Vec<Offset>>,
+    /// Where it starts in each of its topics, resolved when it was created: topic, incarnation, an offset for each
+    /// partition.
+    pub first_offsets: Vec<(String, TopicId, Vec<Offset>)>,
     /// Settings of its creation that its running depends on.
     pub properties: BTreeMap<String, String>,
     /// The logical plan, for EXPLAIN.

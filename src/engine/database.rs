@@ -12,12 +12,13 @@ use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::diagnostics::{Code, Diagnostic};
 use crate::functions::FunctionRegistry;
-use crate::runtime::Clock;
+use crate::runtime::{Clock, Runtime, RuntimeError, RuntimeParts, Scheduler};
 use crate::topics::{TopicError, TopicLog};
 
 use super::command::CommandError;
 use super::command_log::{CommandLog, CommandLogError};
 use super::entity::CommandStatus;
+use super::processing_log::ProcessingLogQueue;
 use super::properties::Properties;
 use super::readers::Readers;
 use super::running::Running;
@@ -36,6 +37,8 @@ pub struct EngineParts {
     pub cluster_id: String,
     /// Where this server answers, `host:port`, as answers name it; may be empty.
     pub host: String,
+    /// A scheduler without threads, whose owner runs the tasks; `None` for worker threads.
+    pub scheduler: Option<Arc<Scheduler>>,
 }
 
 /// Why an engine does not open.
@@ -56,6 +59,9 @@ pub enum OpenError {
     /// A command is of a newer version or damaged.
     #[error("a command cannot be read")]
     Command(#[from] CommandError),
+    /// The runtime does not start.
+    #[error("the runtime does not start")]
+    Runtime(#[from] RuntimeError),
     /// A default setting is refused.
     #[error("the server's setting is refused: {0}")]
     Setting(Diagnostic),
@@ -72,7 +78,9 @@ pub struct Engine {
     pub(super) functions: Arc<FunctionRegistry>,
     /// Settings of the server's configuration, behind those of requests.
     defaults: Properties,
+    pub(super) runtime: Arc<Runtime>,
     // Changing.
+    pub(super) processing_log: Arc<ProcessingLogQueue>,
     pub(super) readers: Readers,
     pub(super) running: Running,
     seeds: Mutex<fastrand::Rng>,
@@ -86,7 +94,10 @@ pub struct Engine {
     applied: Mutex<i64>,
     applied_more: Condvar,
     pub(super) statuses: Mutex<BTreeMap<String, CommandStatus>>,
+    /// No request is taken any more.
     pub(super) closed: AtomicBool,
+    /// The shutdown began.
+    pub(super) ended: AtomicBool,
 }
 
 impl std::fmt::Debug for Engine {
@@ -101,10 +112,22 @@ impl Engine {
     /// # Errors
     /// The log refuses, a command cannot be read, or a default setting is unknown.
     pub fn open(parts: EngineParts) -> Result<Arc<Self>, OpenError> {
-        let EngineParts { log, clock, settings, cluster_id, host } = parts;
+        let EngineParts { log, clock, settings, cluster_id, host, scheduler } = parts;
         let defaults = Properties::new(&settings.defaults).map_err(OpenError::Setting)?;
         let in_commands = |source| OpenError::Commands { service_id: settings.service_id.clone(), source };
         let mut commands = CommandLog::open(Arc::clone(&log), &settings.service_id).map_err(in_commands)?;
+        // Both committers are ours before anything is read: nobody else writes any more.
+        let functions = Arc::new(FunctionRegistry::builtin());
+        let processing_log = ProcessingLogQueue::new(settings.processing_log_buffer);
+        let runtime = Runtime::start(RuntimeParts {
+            log: Arc::clone(&log),
+            functions: Arc::clone(&functions),
+            clock: Arc::clone(&clock),
+            settings: settings.runtime.clone(),
+            service_id: settings.service_id.clone(),
+            processing_log: processing_log.sink(),
+            scheduler,
+        })?;
         let history = commands.read_on().map_err(in_commands)?;
         let mut world = World::default();
         let mut statuses = BTreeMap::new();
@@ -125,17 +148,21 @@ impl Engine {
             running: Running::default(),
             turn: AtomicU32::new(0),
             seeds: Mutex::new(fastrand::Rng::with_seed(seed)),
-            functions: Arc::new(FunctionRegistry::builtin()),
+            functions,
+            runtime,
+            processing_log,
             applied: Mutex::new(commands.next_number() - 1),
             applied_more: Condvar::new(),
             world: RwLock::new(Arc::new(World::default())),
             commands: Mutex::new(commands),
             statuses: Mutex::new(statuses),
             closed: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
         });
         let readers = Arc::clone(&engine.readers.stop);
         engine.log.notify(Arc::new(move |_, _| readers.wake()));
         engine.mend(world)?;
+        engine.open_processing_log();
         Ok(engine)
     }
 

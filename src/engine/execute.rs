@@ -8,6 +8,7 @@
 //! Durable statements run under one lock, from the first validation to the last effect: nobody changes what a
 //! statement was validated against. A command that is in the log has happened, whatever its effects answer.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use parking_lot::MutexGuard;
 
 use crate::diagnostics::{Code, Diagnostic};
 use crate::sql::ast::{Statement, StatementKind};
-use crate::sql::parse_statements;
+use crate::sql::variables::{parse_statement, split_statements, substitute};
 use crate::types::EventTime;
 
 use super::answer::{Failure, Request};
@@ -42,11 +43,11 @@ impl Command {
     }
 }
 
-/// The text of a statement, with its semicolon.
-pub(super) fn text_of<'a>(sql: &'a str, statement: &Statement) -> &'a str {
-    let (start, end) = (statement.span.start.byte as usize, statement.span.end.byte as usize);
-    let with_semicolon = sql.get(start..=end).filter(|text| text.ends_with(';'));
-    with_semicolon.or_else(|| sql.get(start..end)).unwrap_or(sql).trim()
+/// A statement and its text, variables replaced.
+#[derive(Debug)]
+pub(super) struct Parsed {
+    pub(super) statement: Statement,
+    pub(super) text: String,
 }
 
 /// True for statements that append to the command log.
@@ -75,19 +76,18 @@ impl Engine {
     pub fn execute(self: &Arc<Self>, request: &Request) -> Result<Vec<Entity>, Box<Failure>> {
         let mut session = self.begin(request)?;
         let statements = self.parse(request, &session)?;
-        for statement in &statements {
-            refuse_queries(statement)
-                .map_err(|refusal| Failure::of_statement(refusal, text_of(&request.sql, statement)))?;
+        for Parsed { statement, text } in &statements {
+            refuse_queries(statement).map_err(|refusal| Failure::of_statement(refusal, text.as_str()))?;
         }
-        let mut commands = statements.iter().any(is_durable).then(|| self.commands.lock());
-        self.validate(request, &statements, session.clone())?;
+        let is_durable = statements.iter().any(|parsed| is_durable(&parsed.statement));
+        let mut commands = is_durable.then(|| self.commands.lock());
+        self.validate(&statements, session.clone())?;
         let mut entities = Vec::with_capacity(statements.len());
-        for statement in &statements {
-            let text = text_of(&request.sql, statement);
+        for Parsed { statement, text } in &statements {
             match self.run(statement, text, &mut session, commands.as_mut()) {
                 Ok(entity) => entities.extend(entity),
                 Err(diagnostic) => {
-                    return Err(Box::new(Failure { diagnostic, statement: Some(text.to_owned()), entities }));
+                    return Err(Box::new(Failure { diagnostic, statement: Some(text.clone()), entities }));
                 }
             }
         }
@@ -107,8 +107,8 @@ impl Engine {
         Ok(session)
     }
 
-    /// Parses a request's text within its limits.
-    pub(super) fn parse(&self, request: &Request, session: &Session) -> Result<Vec<Statement>, Box<Failure>> {
+    /// Parses a request's text within its limits. DEFINE and UNDEFINE have their effect on the statements after them.
+    pub(super) fn parse(&self, request: &Request, session: &Session) -> Result<Vec<Parsed>, Box<Failure>> {
         let (len, limit) = (request.sql.len(), self.settings.max_text_bytes);
         let passed = |what: String| Failure::general(Diagnostic::new(Code::LimitExceeded, what));
         if len > limit {
@@ -116,23 +116,31 @@ impl Engine {
                 "the text of {len} bytes passes the limit of {limit} bytes (sql.max.statement.bytes)"
             )));
         }
-        let _ = session;
-        let statements = parse_statements(&request.sql).map_err(|refusal| {
-            let statement = request.sql.clone();
-            Failure::of_statement(refusal, statement)
-        })?;
-        let (count, limit) = (statements.len(), self.settings.max_statements);
+        let pieces =
+            split_statements(&request.sql).map_err(|refusal| Failure::of_statement(refusal, request.sql.as_str()))?;
+        let (count, limit) = (pieces.len(), self.settings.max_statements);
         if count > limit {
             return Err(passed(format!("{count} statements pass the limit of {limit} in one request")));
+        }
+        let replaces = session.properties().is_on("variable.substitution", true);
+        let mut variables = if replaces { session.variables.clone() } else { BTreeMap::new() };
+        let mut statements = Vec::with_capacity(count);
+        for piece in &pieces {
+            let parsed = parse_statement(piece, &variables)
+                .and_then(|statement| Ok((statement, substitute(piece.text, &variables)?)));
+            let (statement, text) = parsed.map_err(|refusal| Failure::of_statement(refusal, piece.text))?;
+            if replaces {
+                apply_definition(&statement, &mut variables);
+            }
+            statements.push(Parsed { statement, text: text.into_owned() });
         }
         Ok(statements)
     }
 
     /// Reads all statements in a sandbox, each in the world that those before it would make.
-    fn validate(&self, request: &Request, statements: &[Statement], mut session: Session) -> Result<(), Box<Failure>> {
+    fn validate(&self, statements: &[Parsed], mut session: Session) -> Result<(), Box<Failure>> {
         let mut world = self.world().settled();
-        for statement in statements {
-            let text = text_of(&request.sql, statement);
+        for Parsed { statement, text } in statements {
             let scope = Scope {
                 engine: self,
                 world: &world,
@@ -144,7 +152,7 @@ impl Engine {
             match handlers::handle(scope) {
                 Ok(Outcome::Command(command)) => world.apply(world.next_command, &command),
                 Ok(_) => {}
-                Err(refusal) => return Err(Failure::of_statement(refusal, text)),
+                Err(refusal) => return Err(Failure::of_statement(refusal, text.as_str())),
             }
         }
         Ok(())
@@ -214,7 +222,20 @@ impl Engine {
         if let Some(cause) = std::error::Error::source(error) {
             told = told.with_detail(cause.to_string());
         }
-        told.with_hint("Nothing was changed.")
+        match error {
+            CommandLogError::Lost(_) => told.with_hint("Restart the server: only the log knows what came of it."),
+            _ => told.with_hint("Nothing was changed."),
+        }
+    }
+}
+
+/// What DEFINE and UNDEFINE do to variables, whose names are compared without regard to case.
+pub(super) fn apply_definition(statement: &Statement, variables: &mut BTreeMap<String, String>) {
+    if let StatementKind::Define { name, .. } | StatementKind::Undefine { name } = &statement.kind {
+        variables.retain(|known, _| !known.eq_ignore_ascii_case(name.as_str()));
+    }
+    if let StatementKind::Define { name, value } = &statement.kind {
+        variables.insert(name.as_str().to_owned(), value.clone());
     }
 }
 

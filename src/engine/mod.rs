@@ -26,6 +26,8 @@ mod handlers;
 mod insert;
 mod inserter;
 mod json_row;
+mod print;
+mod processing_log;
 mod properties;
 mod query;
 mod readers;

@@ -1,11 +1,42 @@
 //! SELECT and PRINT for a client.
+//!
+//! | statement | runs as |
+//! |---|---|
+//! | SELECT … EMIT CHANGES | a push query of the runtime |
+//! | SELECT … over a stream | the same, up to the ends the topic had at its start |
+//! | SELECT … over a table | not built yet |
+//! | PRINT | a reading thread |
 
 use std::sync::Arc;
 
-use crate::diagnostics::Diagnostic;
+use tokio::sync::mpsc;
 
-use super::answer::{Failure, QueryAnswer, Request};
+use crate::catalog::Source;
+use crate::diagnostics::{Code, Diagnostic};
+use crate::planner::{PlannedQuery, plan_push, plan_stream_scan};
+use crate::runtime::{PushDefinition, PushStart, RuntimeError};
+use crate::sql::ast::{Query, Statement, StatementKind, TopicName};
+
+use super::answer::{Failure, PrintStream, QueryAnswer, Request, ResultColumn, RowStream};
 use super::database::Engine;
+use super::execute::Parsed;
+use super::print::Printing;
+use super::properties::OffsetReset;
+use super::running::chain;
+use super::scope::{Purpose, Scope, storage, unknown_source};
+use super::session::Session;
+use super::topic_access::TopicCursor;
+
+/// Lines that wait for a slow client of PRINT.
+const PRINT_LINES: usize = 256;
+
+/// What PRINT asks for.
+struct Print<'a> {
+    topic: &'a TopicName,
+    from_beginning: bool,
+    interval: u64,
+    limit: Option<u64>,
+}
 
 impl Engine {
     /// Starts one SELECT or PRINT.
@@ -13,9 +44,139 @@ impl Engine {
     /// # Errors
     /// The statement is refused, or a limit on running queries is reached.
     pub fn query(self: &Arc<Self>, request: &Request) -> Result<QueryAnswer, Box<Failure>> {
-        let session = self.begin(request)?;
+        let mut session = self.begin(request)?;
         let statements = self.parse(request, &session)?;
-        let _ = statements;
-        Err(Failure::general(Diagnostic::not_implemented("SELECT")))
+        let [Parsed { statement, text }] = statements.as_slice() else {
+            let found = statements.len();
+            let refusal = Diagnostic::new(Code::WrongEndpoint, format!("one statement is taken here, not {found}"))
+                .with_detail(format!("Expected exactly one KSQL statement; found {found} instead."));
+            return Err(Failure::of_statement(refusal, request.sql.as_str()));
+        };
+        self.start_answer(statement, text, &mut session)
+            .map_err(|refusal| Failure::of_statement(refusal, text.as_str()))
+    }
+
+    fn start_answer(
+        self: &Arc<Self>,
+        statement: &Statement,
+        text: &str,
+        session: &mut Session,
+    ) -> Result<QueryAnswer, Diagnostic> {
+        match &statement.kind {
+            StatementKind::Query(query) => {
+                let world = self.world();
+                let scope = Scope { engine: self, world: &world, session, statement, text, purpose: Purpose::Execute };
+                self.select(&scope, query).map(QueryAnswer::Rows)
+            }
+            StatementKind::Print { topic, from_beginning, interval, limit } => {
+                let interval = interval.unwrap_or(1).max(1);
+                let print = Print { topic, from_beginning: *from_beginning, interval, limit: *limit };
+                self.print(&print).map(QueryAnswer::Print)
+            }
+            _ => Err(Diagnostic::new(Code::WrongEndpoint, "only SELECT and PRINT are taken here")
+                .with_hint("Send other statements to the /ksql endpoint.")
+                .at(statement.span)),
+        }
+    }
+
+    fn select(self: &Arc<Self>, scope: &Scope<'_>, query: &Query) -> Result<RowStream, Diagnostic> {
+        let is_push = query.emit.is_some();
+        let planned = if is_push {
+            scope.plan(|catalog, context| plan_push(query, catalog, context))?
+        } else {
+            let name = &query.from.source;
+            let source = scope.catalog().source(&name.name).ok_or_else(|| unknown_source(scope.catalog(), name))?;
+            if source.is_table() {
+                return Err(pull_on_table(source).at(name.span));
+            }
+            scope.plan(|catalog, context| plan_stream_scan(query, catalog, context))?
+        };
+        let start = match scope.session.properties().offset_reset() {
+            _ if !is_push => PushStart::Earliest,
+            OffsetReset::Earliest => PushStart::Earliest,
+            OffsetReset::Latest => PushStart::Latest,
+        };
+        self.start_push(scope, planned, start, is_push)
+    }
+
+    fn start_push(
+        self: &Arc<Self>,
+        scope: &Scope<'_>,
+        planned: PlannedQuery,
+        start: PushStart,
+        is_push: bool,
+    ) -> Result<RowStream, Diagnostic> {
+        let limit = self.settings.max_push_queries;
+        if self.runtime.pushes().len() >= limit {
+            return Err(Diagnostic::new(
+                Code::TooManyRequests,
+                format!("{limit} push queries run, and the limit is {limit} (query.push.max)"),
+            )
+            .with_detail(format!("Not executing statement as {limit} push queries are already running."))
+            .with_hint("Close one of them, or raise the limit."));
+        }
+        let source = planned.sources.first().map_or("", |source| source.name.as_str());
+        let query_id = format!("transient_{source}_{}", self.next_seed() >> 1);
+        let over_table = planned.sources.first().is_some_and(|source| source.is_table());
+        let columns = planned
+            .columns
+            .iter()
+            .map(|column| ResultColumn {
+                name: column.name.clone(),
+                ty: column.ty.clone(),
+                is_key: !is_push && column.is_key,
+            })
+            .collect();
+        let (sender, events) = mpsc::channel(self.settings.push_buffer_batches.max(1));
+        self.remember_push(&query_id, scope.text);
+        self.runtime
+            .start_push(PushDefinition {
+                id: query_id.clone(),
+                graph: Arc::new(planned.graph),
+                start,
+                until_end: !is_push,
+                limit: planned.limit,
+                events: sender,
+            })
+            .map_err(|error| scope.at(runtime_refused(&error)))?;
+        Ok(RowStream { query_id, columns, is_push, over_table, events })
+    }
+
+    fn print(self: &Arc<Self>, print: &Print<'_>) -> Result<PrintStream, Diagnostic> {
+        let TopicName { name, span } = print.topic;
+        let info = self.log.topic(name).map_err(|error| storage(&error))?;
+        let info = info.ok_or_else(|| self.unknown_topic(name).at(*span))?;
+        let cursor = TopicCursor::open(self, &info, print.from_beginning)?;
+        let (sender, lines) = mpsc::channel(PRINT_LINES);
+        let printing = Printing { cursor, interval: print.interval, left: print.limit, sender };
+        self.spawn_reader("print", move |engine, stop| printing.run(engine, stop))?;
+        Ok(PrintStream { lines })
+    }
+}
+
+/// Tables are not pulled from yet; those that never could be are refused as ksqlDB does.
+fn pull_on_table(table: &Source) -> Diagnostic {
+    if table.created_by.is_some() {
+        return Diagnostic::not_implemented("a pull query over a table");
+    }
+    let name = &table.name;
+    Diagnostic::new(Code::Unsupported, format!("table {name} is not materialized"))
+        .with_detail(format!("Can't pull from {} as it's not a materialized table.", name.quoted()))
+        .with_hint(format!(
+            "Add EMIT CHANGES to run a push query, or build a materialized table: \
+             CREATE TABLE QUERYABLE_{name} AS SELECT * FROM {name};"
+        ))
+}
+
+/// Why the runtime does not run a query, for its author.
+fn runtime_refused(error: &RuntimeError) -> Diagnostic {
+    use crate::runtime::BuildError;
+    match error {
+        RuntimeError::Build(BuildError::Statement(refusal)) => refusal.clone(),
+        RuntimeError::Build(BuildError::MissingTopic(topic)) => {
+            Diagnostic::new(Code::UnknownTopic, format!("topic {topic} does not exist"))
+        }
+        RuntimeError::Log(_) => Diagnostic::new(Code::Storage, chain(error)),
+        _ => Diagnostic::new(Code::Internal, chain(error)),
     }
 }

@@ -1,50 +1,166 @@
 //! The engine's queries at work: what the runtime is told and asked.
+//!
+//! What the runtime refuses to start is not lost: it is remembered as a query in ERROR with the reason, and RESUME
+//! tries again. A command stays what it is, whether its query can run at the moment or not.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::catalog::QueryId;
+use crate::runtime::{QueryCounters, QueryDefinition, QueryState, QueryStatus, Runtime, RuntimeError};
 use crate::telemetry::QueryMetrics;
-use crate::types::Offset;
 
-use super::command::QueryAction;
+use super::command::{QueryAction, StoredQuery};
 use super::database::Engine;
-use super::entity::QueryErrorInfo;
+use super::entity::{PartitionOffsets, QueryErrorInfo};
 use super::world::World;
-use crate::topics::OffsetRange;
+
+/// How long CREATE OR REPLACE waits for the old graph to finish what it has read.
+const SWITCH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A push query that runs.
 #[derive(Debug, Clone)]
-pub(super) struct PushQuery {
+pub(super) struct PushText {
     /// Its id.
     pub(super) id: String,
     /// Its text.
     pub(super) text: String,
 }
 
-/// The running queries.
+/// What the engine remembers of queries beside the runtime.
 #[derive(Debug, Default)]
-pub(super) struct Running {}
+pub(super) struct Running {
+    /// Why queries that should run could not be started.
+    refused: Mutex<BTreeMap<QueryId, String>>,
+    /// Texts of push queries; those that ended are forgotten when one starts.
+    pushes: Mutex<BTreeMap<String, String>>,
+}
 
 impl Engine {
-    /// Has the runtime do what a command says.
-    pub(super) fn act(&self, action: &QueryAction, world: &World) {
-        let _ = (action, world);
+    /// The runtime, for those who look at single queries (test runners, simulation).
+    pub fn runtime(&self) -> &Arc<Runtime> {
+        &self.runtime
     }
 
-    /// The state of a persistent query; `None` if the runtime does not know it.
-    pub(super) fn query_state(&self, id: &QueryId) -> Option<String> {
-        let _ = id;
-        None
+    /// Waits until running queries have processed all that is in their topics, durably; false if one failed or it took
+    /// longer. Paused queries are not waited for.
+    pub fn wait_until_caught_up(&self, timeout: Duration) -> bool {
+        self.runtime.wait_until_caught_up(None, timeout).is_ok()
+    }
+
+    /// The persistent queries in ERROR, each with the reason.
+    pub fn failed_queries(&self) -> Vec<(String, String)> {
+        let world = self.world();
+        world.queries.keys().filter_map(|id| Some((id.to_string(), self.failure(id)?))).collect()
+    }
+
+    /// Has the runtime do what a command says.
+    pub(super) fn act(&self, action: &QueryAction, world: &World) {
+        match action {
+            QueryAction::Start(query) => self.start(query, world),
+            QueryAction::Stop(id) => {
+                self.running.refused.lock().remove(id);
+                match self.runtime.stop_query(id) {
+                    Ok(()) | Err(RuntimeError::UnknownQuery(_)) => {}
+                    Err(error) => tracing::warn!(%id, error = %chain(&error), "stopping a query did not go smoothly"),
+                }
+            }
+            QueryAction::Pause(id) => match self.runtime.pause(id) {
+                Ok(()) | Err(RuntimeError::UnknownQuery(_)) => {}
+                Err(error) => tracing::warn!(%id, error = %chain(&error), "a query could not be paused"),
+            },
+            QueryAction::Resume(id) => match self.runtime.resume(id) {
+                Ok(()) => {}
+                Err(RuntimeError::UnknownQuery(_)) => {
+                    if let Some(query) = world.queries.get(id) {
+                        self.start(query, world);
+                    }
+                }
+                Err(error) => self.refuse(id, &error),
+            },
+        }
+    }
+
+    fn start(&self, query: &StoredQuery, world: &World) {
+        let graph = Arc::new(query.graph.clone());
+        let runs = self.runtime.status(&query.id).is_ok();
+        let started = if runs {
+            self.runtime.replace_graph(&query.id, graph, SWITCH_TIMEOUT)
+        } else {
+            let paused = world.catalog.query(&query.id).is_some_and(|query| query.paused);
+            let first_offsets = query.first_offsets.clone();
+            self.runtime.start_query(QueryDefinition { id: query.id.clone(), graph, first_offsets, paused })
+        };
+        match started {
+            Ok(()) => {
+                self.running.refused.lock().remove(&query.id);
+            }
+            Err(error) => self.refuse(&query.id, &error),
+        }
+    }
+
+    fn refuse(&self, id: &QueryId, error: &RuntimeError) {
+        let reason = chain(error);
+        tracing::error!(%id, reason, "a query could not be started");
+        self.running.refused.lock().insert(id.clone(), reason);
+    }
+
+    fn status_of(&self, id: &QueryId) -> Option<QueryStatus> {
+        self.runtime.status(id).ok()
+    }
+
+    /// Why a persistent query is in ERROR; `None` if it is not.
+    fn failure(&self, id: &QueryId) -> Option<String> {
+        if let Some(reason) = self.running.refused.lock().get(id) {
+            return Some(reason.clone());
+        }
+        match self.status_of(id)?.state {
+            QueryState::Error { reason, topic: Some(topic), partition: Some(partition), offset: Some(offset) } => {
+                Some(format!("{reason} (topic {topic}, partition {partition}, offset {offset})"))
+            }
+            QueryState::Error { reason, .. } => Some(reason),
+            QueryState::Running | QueryState::Paused => None,
+        }
+    }
+
+    /// The state of a persistent query: RUNNING, PAUSED or ERROR.
+    pub(super) fn query_state(&self, id: &QueryId) -> &'static str {
+        if self.failure(id).is_some() {
+            return "ERROR";
+        }
+        match self.status_of(id).map(|status| status.state) {
+            Some(QueryState::Paused) => "PAUSED",
+            Some(QueryState::Running | QueryState::Error { .. }) | None => "RUNNING",
+        }
     }
 
     /// The latest failures of a persistent query.
     pub(super) fn query_errors(&self, id: &QueryId) -> Vec<QueryErrorInfo> {
-        let _ = id;
-        Vec::new()
+        let timestamp = self.clock.now_ms();
+        let failure = self.failure(id);
+        failure.into_iter().map(|error_message| QueryErrorInfo { timestamp, error_message, kind: "UNKNOWN" }).collect()
     }
 
-    /// Where a persistent query is: by topic, for each partition what it holds and what is read next.
-    pub(super) fn query_positions(&self, id: &QueryId) -> Vec<(String, Vec<(OffsetRange, Offset)>)> {
-        let _ = id;
-        Vec::new()
+    /// Where a persistent query is, by topic.
+    pub(super) fn query_positions(&self, id: &QueryId) -> BTreeMap<String, Vec<PartitionOffsets>> {
+        let mut positions: BTreeMap<String, Vec<PartitionOffsets>> = BTreeMap::new();
+        for source in self.status_of(id).map(|status| status.sources).unwrap_or_default() {
+            let ranges = match self.log.topic(&source.topic) {
+                Ok(Some(topic)) => self.log.offsets(topic.id).unwrap_or_default(),
+                Ok(None) | Err(_) => Vec::new(),
+            };
+            let range = usize::try_from(source.partition.0).ok().and_then(|index| ranges.get(index));
+            positions.entry(source.topic).or_default().push(PartitionOffsets {
+                partition: source.partition.0,
+                log_start_offset: range.map_or(0, |range| range.start.0),
+                log_end_offset: source.end.0,
+                consumer_offset: source.next.0,
+            });
+        }
+        positions
     }
 
     /// The name ksqlDB gives to a query's consumer group.
@@ -54,22 +170,78 @@ impl Engine {
 
     /// Counters of every query that lives, by query id.
     pub fn query_metrics(&self) -> Vec<QueryMetrics> {
-        Vec::new()
+        let world = self.world();
+        let mut metrics: Vec<_> = world
+            .queries
+            .keys()
+            .map(|id| {
+                let status = self.status_of(id);
+                let counters = status.as_ref().map(|status| status.counters).unwrap_or_default();
+                let lag = status.map_or(0, |status| status.sources.iter().map(|source| source.lag()).sum());
+                QueryMetrics { lag, ..of_counters(id.to_string(), self.query_state(id), false, &counters) }
+            })
+            .collect();
+        let pushes = self.runtime.pushes();
+        metrics.extend(pushes.into_iter().map(|(id, counters)| of_counters(id, "RUNNING", true, &counters)));
+        metrics
     }
 
-    /// The push queries that run.
-    pub(super) fn push_queries(&self) -> Vec<PushQuery> {
-        Vec::new()
+    /// The push queries that run, by id.
+    pub(super) fn push_queries(&self) -> Vec<PushText> {
+        let texts = self.running.pushes.lock();
+        let mut found: Vec<_> = self
+            .runtime
+            .pushes()
+            .into_iter()
+            .map(|(id, _)| PushText { text: texts.get(&id).cloned().unwrap_or_default(), id })
+            .collect();
+        found.sort_by(|left, right| left.id.cmp(&right.id));
+        found
     }
 
-    /// True if a push query of this id runs.
-    pub(super) fn has_push(&self, id: &str) -> bool {
-        self.push_queries().iter().any(|push| push.id.eq_ignore_ascii_case(id))
+    /// Remembers the text of a push query that starts.
+    pub(super) fn remember_push(&self, id: &str, text: &str) {
+        let live: Vec<_> = self.runtime.pushes().into_iter().map(|(id, _)| id).collect();
+        let mut texts = self.running.pushes.lock();
+        texts.retain(|known, _| live.contains(known));
+        texts.insert(id.to_owned(), text.to_owned());
+    }
+
+    /// The id, as it was given, of the push query of this name, if it runs. TERMINATE upper-cases names.
+    pub(super) fn find_push(&self, id: &str) -> Option<String> {
+        self.runtime.pushes().into_iter().map(|(known, _)| known).find(|known| known.eq_ignore_ascii_case(id))
     }
 
     /// Ends a push query; false if there is none of this id.
     pub fn close_query(&self, query_id: &str) -> bool {
-        let _ = query_id;
-        false
+        self.find_push(query_id).is_some_and(|id| self.runtime.end_push(&id))
     }
+}
+
+fn of_counters(query_id: String, state: &str, is_push: bool, counters: &QueryCounters) -> QueryMetrics {
+    QueryMetrics {
+        query_id,
+        state: state.to_owned(),
+        is_push,
+        records_in: counters.records_in,
+        records_out: counters.records_out,
+        batches: counters.batches,
+        epochs: counters.epochs,
+        commit_seconds: Duration::from_micros(counters.commit_micros_sum).as_secs_f64(),
+        lag: 0,
+        record_errors: counters.bad_records,
+        failures: counters.failures,
+    }
+}
+
+/// An error and its causes, in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
 }

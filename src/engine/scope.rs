@@ -8,7 +8,7 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::planner::graph::{Input, OperatorGraph};
 use crate::planner::{PlanContext, TopicPlan, TopicShape};
 use crate::sql::ast::{Ident, Statement};
-use crate::topics::{TopicConfig, TopicError};
+use crate::topics::{TopicConfig, TopicError, TopicId};
 use crate::types::Offset;
 
 use super::command::{Command, CommandId, NewTopic};
@@ -127,9 +127,9 @@ impl Scope<'_> {
     ///
     /// # Errors
     /// The log refuses, or a topic is gone.
-    pub(super) fn first_offsets(&self, graph: &OperatorGraph) -> Result<BTreeMap<String, Vec<Offset>>, Diagnostic> {
+    pub(super) fn first_offsets(&self, graph: &OperatorGraph) -> Result<FirstOffsets, Diagnostic> {
         if self.purpose == Purpose::Validate {
-            return Ok(BTreeMap::new());
+            return Ok(Vec::new());
         }
         let reset = self.session.properties().offset_reset();
         self.engine.resolve_offsets(graph, reset)
@@ -141,34 +141,27 @@ impl Scope<'_> {
     }
 }
 
+/// Where a query starts: topic, incarnation, an offset for each partition.
+pub(super) type FirstOffsets = Vec<(String, TopicId, Vec<Offset>)>;
+
 impl Engine {
-    /// The offsets at which the sources of `graph` begin.
-    pub(super) fn resolve_offsets(
-        &self,
-        graph: &OperatorGraph,
-        reset: OffsetReset,
-    ) -> Result<BTreeMap<String, Vec<Offset>>, Diagnostic> {
-        let mut offsets = BTreeMap::new();
+    /// The offsets at which the sources of `graph` begin. A topic read both as a stream and as a table is read from
+    /// its start: the table needs all of it.
+    fn resolve_offsets(&self, graph: &OperatorGraph, reset: OffsetReset) -> Result<FirstOffsets, Diagnostic> {
+        let mut from_start: BTreeMap<&str, bool> = BTreeMap::new();
         for input in graph.stages.iter().flat_map(|stage| &stage.inputs) {
-            let Input::Source(source) = input else { continue };
-            let Some(topic) = self.log.topic(&source.topic).map_err(|error| storage(&error))? else {
-                return Err(Diagnostic::new(Code::UnknownTopic, format!("topic {} does not exist", source.topic))
-                    .with_detail(format!("{} reads it.", source.source)));
-            };
-            let ranges = self.log.offsets(topic.id).map_err(|error| storage(&error))?;
-            let from_start = source.is_table || reset == OffsetReset::Earliest;
-            let first = ranges.iter().map(|range| if from_start { range.start } else { range.end }).collect();
-            // A topic read both as a stream and as a table is read from its start: the table needs all of it.
-            offsets
-                .entry(source.topic.clone())
-                .and_modify(|known: &mut Vec<Offset>| {
-                    if source.is_table {
-                        *known = ranges.iter().map(|range| range.start).collect();
-                    }
-                })
-                .or_insert(first);
+            if let Input::Source(source) = input {
+                *from_start.entry(&source.topic).or_default() |= source.is_table || reset == OffsetReset::Earliest;
+            }
         }
-        Ok(offsets)
+        let resolve = |(name, from_start): (&str, bool)| {
+            let topic =
+                self.log.topic(name).map_err(|error| storage(&error))?.ok_or_else(|| self.unknown_topic(name))?;
+            let ranges = self.log.offsets(topic.id).map_err(|error| storage(&error))?;
+            let first = ranges.iter().map(|range| if from_start { range.start } else { range.end }).collect();
+            Ok((topic.name, topic.id, first))
+        };
+        from_start.into_iter().map(resolve).collect()
     }
 }
 

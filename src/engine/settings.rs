@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::runtime::RuntimeSettings;
+
 /// Settings of an engine, fixed while it runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct EngineSettings {
     /// `service.id`: part of the name of every internal topic.
     pub service_id: String,
@@ -18,6 +20,10 @@ pub struct EngineSettings {
     pub max_persistent_queries: usize,
     /// `queries.max.push`: the most push queries, bounded scans and PRINTs at a time (`ksql.max.push.queries`).
     pub max_push_queries: usize,
+    /// `queries.start.paused`: new persistent queries wait for RESUME.
+    pub queries_start_paused: bool,
+    /// How queries run.
+    pub runtime: RuntimeSettings,
     /// `push.buffer.batches`: batches of rows that wait for a client before its query waits for it.
     pub push_buffer_batches: usize,
     /// `processing.log.enabled`: whether failed records go to the processing log's topic and stream.
@@ -37,6 +43,8 @@ impl Default for EngineSettings {
             max_statements: 1_000,
             max_persistent_queries: 10_000,
             max_push_queries: 100,
+            queries_start_paused: false,
+            runtime: RuntimeSettings::default(),
             push_buffer_batches: 16,
             processing_log: true,
             processing_log_buffer: 10_000,

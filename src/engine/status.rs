@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crate::diagnostics::Diagnostic;
 
 use super::answer::{EngineHealth, EngineInfo};
 use super::database::Engine;
 use super::properties;
+
+/// How long queries have for their last commits: SIGTERM is to be over within five seconds.
+const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(3);
 
 impl Engine {
     /// Who this is.
@@ -50,7 +54,14 @@ impl Engine {
     /// closes the log. Returns when that is done; later calls do nothing.
     pub fn shutdown(&self) {
         self.closed.store(true, Ordering::Release);
+        if self.ended.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        // A statement under way is finished first: its lock is held until it has taken effect.
+        drop(self.commands.lock());
         self.readers.shutdown();
+        self.runtime.shutdown(SHUTDOWN_DEADLINE);
+        self.close_processing_log();
     }
 }
 

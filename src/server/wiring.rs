@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::{Engine, EngineParts, EngineSettings, OpenError};
-use crate::runtime::WallClock;
-use crate::settings::{Compatibility, OffsetReset, Settings};
+use crate::runtime::{Guarantee, RuntimeSettings, WallClock};
+use crate::settings::{Compatibility, OffsetReset, ProcessingGuarantee, Settings};
 use crate::topics::TopicLog;
+use crate::types::Partition;
 
 /// Opens the engine of a server that answers at `host` (`127.0.0.1:8088`).
 ///
@@ -24,6 +25,7 @@ pub(super) fn open_engine(
         settings: engine_settings(settings),
         cluster_id,
         host,
+        scheduler: None,
     })
 }
 
@@ -36,10 +38,35 @@ fn engine_settings(settings: &Settings) -> EngineSettings {
         max_statements: count(settings.sql.max_statements),
         max_persistent_queries: count(settings.sql.max_persistent),
         max_push_queries: count(settings.sql.max_push),
+        queries_start_paused: false,
+        runtime: runtime_settings(settings),
         push_buffer_batches: settings.sql.push_buffer,
         processing_log: settings.processing_log.enabled,
         processing_log_buffer: settings.processing_log.buffer,
         processing_log_partitions: i32::try_from(settings.processing_log.partitions).unwrap_or(i32::MAX),
+    }
+}
+
+fn runtime_settings(settings: &Settings) -> RuntimeSettings {
+    let (knobs, usual) = (&settings.runtime, RuntimeSettings::default());
+    RuntimeSettings {
+        worker_threads: if knobs.worker_threads == 0 { usual.worker_threads } else { knobs.worker_threads },
+        batch_rows: knobs.batch_rows,
+        read_bytes: knobs.read_max.bytes(),
+        epoch_interval: knobs.epoch_interval,
+        epoch_max_bytes: knobs.epoch_max.bytes(),
+        exchange_rows: knobs.exchange_rows,
+        source_idle: knobs.source_idle,
+        retry_backoff: knobs.retry_backoff,
+        max_failures: knobs.max_failures,
+        append_partition: knobs.append_partition.and_then(|number| i32::try_from(number).ok()).map(Partition),
+        log_records: settings.processing_log.rows,
+        guarantee: match knobs.guarantee {
+            ProcessingGuarantee::ExactlyOnce => Guarantee::ExactlyOnce,
+            ProcessingGuarantee::AtLeastOnce => Guarantee::AtLeastOnce,
+            ProcessingGuarantee::AtMostOnce => Guarantee::AtMostOnce,
+        },
+        push_queue_batches: knobs.push_queue,
     }
 }
 

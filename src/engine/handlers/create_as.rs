@@ -56,7 +56,8 @@ pub(super) fn start_query(
     let message = format!("Created query with ID {id}");
     let mut command = Command::new(command_id, statement.clone(), message);
     let sources: Vec<_> = planned.sources.iter().map(|source| source.name.clone()).collect();
-    let paused = scope.catalog().query(id).is_some_and(|query| query.paused);
+    let starts_paused = scope.engine.settings.queries_start_paused;
+    let paused = scope.catalog().query(id).map_or(starts_paused, |query| query.paused);
     let query = PersistentQuery { id: id.clone(), sink: sink.name.clone(), sources, sql: statement, paused };
     command.query_id = Some(id.clone());
     command.changes.push(CatalogChange::PutQuery(Box::new(query)));

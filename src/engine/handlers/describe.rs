@@ -4,9 +4,7 @@ use std::fmt::Write as _;
 
 use crate::catalog::Source;
 use crate::diagnostics::Diagnostic;
-use crate::engine::entity::{
-    Body, FieldInfo, OffsetSummary, PartitionOffsets, QueryInfo, QueryOffsets, SourceDescription,
-};
+use crate::engine::entity::{Body, FieldInfo, OffsetSummary, QueryInfo, QueryOffsets, SourceDescription};
 use crate::engine::scope::{Outcome, Scope, storage};
 use crate::sql::ast::{Ident, SourceKind};
 
@@ -87,21 +85,11 @@ fn offset_summaries(scope: &Scope<'_>, source: &Source) -> Vec<OffsetSummary> {
     catalog
         .writers(&source.name)
         .map(|query| {
-            let positions = scope.engine.query_positions(&query.id);
-            let topic_summaries = positions
+            let topic_summaries = scope
+                .engine
+                .query_positions(&query.id)
                 .into_iter()
-                .map(|(kafka_topic, partitions)| QueryOffsets {
-                    offsets: (0..)
-                        .zip(partitions)
-                        .map(|(partition, (range, next))| PartitionOffsets {
-                            partition,
-                            log_start_offset: range.start.0,
-                            log_end_offset: range.end.0,
-                            consumer_offset: next.0,
-                        })
-                        .collect(),
-                    kafka_topic,
-                })
+                .map(|(kafka_topic, offsets)| QueryOffsets { kafka_topic, offsets })
                 .collect();
             OffsetSummary { group_id: scope.engine.consumer_group(&query.id), topic_summaries }
         })

@@ -61,7 +61,7 @@ pub(super) fn describe_query(engine: &Engine, world: &World, id: &QueryId) -> Op
     let query = world.catalog.query(id)?;
     let stored = world.queries.get(id)?;
     let sink = world.catalog.source(&query.sink);
-    let state = engine.query_state(id).unwrap_or_else(|| "RUNNING".to_owned());
+    let state = engine.query_state(id).to_owned();
     Some(QueryDescription {
         id: id.to_string(),
         statement_text: query.sql.clone(),

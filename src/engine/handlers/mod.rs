@@ -71,8 +71,7 @@ pub(super) fn handle(mut scope: Scope<'_>) -> Result<Outcome, Diagnostic> {
         StatementKind::Resume(which) => query_control::resume(scope, which),
         StatementKind::Set { name, value } => session_values::set(scope, name, value),
         StatementKind::Unset { name } => session_values::unset(scope, name),
-        StatementKind::Define { name, value } => Ok(session_values::define(scope, name, value)),
-        StatementKind::Undefine { name } => Ok(session_values::undefine(scope, name)),
+        StatementKind::Define { .. } | StatementKind::Undefine { .. } => Ok(session_values::define(scope)),
         StatementKind::Assert { negated, what, timeout } => assert_topic::assert(scope, *negated, what, *timeout),
     }
 }

@@ -9,8 +9,10 @@ use crate::sql::ast::{Ident, QuerySelector};
 /// Ends queries for good. What they wrote stays and is a plain source from now on.
 pub(super) fn terminate(scope: &mut Scope<'_>, which: &QuerySelector) -> Result<Outcome, Diagnostic> {
     if let QuerySelector::One(id) = which {
-        if !scope.world.queries.contains_key(&id_of(id)) && scope.engine.has_push(id.name.as_str()) {
-            return Ok(Outcome::ClosePush(id.name.as_str().to_owned()));
+        if !scope.world.queries.contains_key(&id_of(id)) {
+            if let Some(push) = scope.engine.find_push(id.name.as_str()) {
+                return Ok(Outcome::ClosePush(push));
+            }
         }
     }
     let (mut command, ids) = control(scope, which, "terminate", "Query terminated.")?;

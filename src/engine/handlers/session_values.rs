@@ -2,8 +2,8 @@
 
 use crate::diagnostics::Diagnostic;
 use crate::engine::entity::{Body, VariableInfo};
+use crate::engine::execute::apply_definition;
 use crate::engine::scope::{Outcome, Scope};
-use crate::types::Name;
 
 /// Sets a setting for the rest of the request.
 pub(super) fn set(scope: &mut Scope<'_>, name: &str, value: &str) -> Result<Outcome, Diagnostic> {
@@ -19,15 +19,9 @@ pub(super) fn unset(scope: &mut Scope<'_>, name: &str) -> Result<Outcome, Diagno
     Ok(Outcome::Nothing)
 }
 
-/// Gives a variable a value for the rest of the request.
-pub(super) fn define(scope: &mut Scope<'_>, name: &Name, value: &str) -> Outcome {
-    scope.session.variables.insert(name.as_str().to_owned(), value.to_owned());
-    Outcome::Nothing
-}
-
-/// Forgets a variable.
-pub(super) fn undefine(scope: &mut Scope<'_>, name: &Name) -> Outcome {
-    scope.session.variables.retain(|known, _| !known.eq_ignore_ascii_case(name.as_str()));
+/// DEFINE and UNDEFINE: what they do to the text of later statements was done when these were parsed.
+pub(super) fn define(scope: &mut Scope<'_>) -> Outcome {
+    apply_definition(scope.statement, &mut scope.session.variables);
     Outcome::Nothing
 }
 

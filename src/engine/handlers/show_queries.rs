@@ -26,7 +26,7 @@ pub(super) fn show_queries(scope: &Scope<'_>, extended: bool) -> Outcome {
 
 /// A persistent query as lists show it.
 pub(super) fn query_info(engine: &Engine, world: &World, query: &PersistentQuery) -> QueryInfo {
-    let state = engine.query_state(&query.id).unwrap_or_else(|| "RUNNING".to_owned());
+    let state = engine.query_state(&query.id).to_owned();
     let topics = world.catalog.source(&query.sink).map(|sink| sink.topic.clone());
     QueryInfo {
         query_string: query.sql.clone(),

@@ -1,6 +1,7 @@
 //! SHOW TOPICS.
 
 use crate::diagnostics::Diagnostic;
+use crate::engine::command::StoredQuery;
 use crate::engine::entity::{Body, TopicDetails, TopicSummary};
 use crate::engine::scope::{Outcome, Scope, storage};
 use crate::topics::TopicInfo;
@@ -36,7 +37,8 @@ pub(super) fn show_topics(scope: &Scope<'_>, all: bool, extended: bool) -> Resul
 }
 
 fn details(scope: &Scope<'_>, topic: TopicInfo) -> TopicDetails {
-    let readers = scope.world.queries.values().filter(|query| query.first_offsets.contains_key(&topic.name)).count();
+    let reads = |query: &StoredQuery| query.first_offsets.iter().any(|(name, ..)| *name == topic.name);
+    let readers = scope.world.queries.values().filter(|query| reads(query)).count();
     let partitions = usize::try_from(topic.config.partitions).unwrap_or_default();
     TopicDetails {
         replica_info: replica_info(&topic),

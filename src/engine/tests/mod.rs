@@ -1,11 +1,12 @@
 //! The engine over a log in memory: scripts in, entities and rows out.
 
 mod ddl;
+mod queries;
 mod rows;
 
 use std::sync::Arc;
 
-use crate::runtime::ManualClock;
+use crate::runtime::{ManualClock, RuntimeSettings};
 use crate::topics::TopicLog;
 use crate::topics::memory::MemoryLog;
 use crate::types::{Offset, Partition};
@@ -25,14 +26,22 @@ impl Bench {
 
     /// Opens an engine, as a (re)start would.
     pub(super) fn open(&self) -> Arc<Engine> {
+        self.open_with(|_| {})
+    }
+
+    /// Opens an engine with other settings.
+    pub(super) fn open_with(&self, change: impl FnOnce(&mut EngineSettings)) -> Arc<Engine> {
         let log: Arc<dyn TopicLog> = Arc::<MemoryLog>::clone(&self.log);
-        let settings = EngineSettings { processing_log: false, ..EngineSettings::default() };
+        let runtime = RuntimeSettings { worker_threads: 1, ..RuntimeSettings::default() };
+        let mut settings = EngineSettings { processing_log: false, runtime, ..EngineSettings::default() };
+        change(&mut settings);
         let parts = EngineParts {
             log,
             clock: Arc::<ManualClock>::clone(&self.clock),
             settings,
             cluster_id: "test".into(),
             host: String::new(),
+            scheduler: None,
         };
         Engine::open(parts).expect("the engine opens")
     }
