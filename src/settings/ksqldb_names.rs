@@ -182,7 +182,7 @@ pub fn resolve(name: &str) -> Result<Property, Diagnostic> {
         return Ok(Property::Statement(found));
     }
     let is_of = |entry: &&str| if entry.ends_with('.') { bare.starts_with(*entry) } else { bare == *entry };
-    if IGNORED.iter().any(|entry| is_of(entry)) {
+    if IGNORED.iter().any(is_of) {
         return Ok(Property::Ignored);
     }
     if let Some((_, what)) = NOT_BUILT.iter().find(|(entry, _)| is_of(entry)) {

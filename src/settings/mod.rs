@@ -7,12 +7,14 @@
 //!
 //! Reading order: [`Settings`] in `definition`, [`Sources`], [`resolve`], `value`, `render`.
 
+mod data_folder;
 mod definition;
 mod ksqldb_names;
 mod render;
 mod sources;
 mod value;
 
+pub use data_folder::{data_folder, default_data_folder};
 pub use definition::{
     Definition, Effect, Group, HttpSettings, ProcessingLogSettings, RuntimeKnobs, ServiceSettings, Settings,
     SqlSettings, TelemetrySettings, TopicKnobs, find, names,
