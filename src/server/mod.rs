@@ -24,6 +24,7 @@ mod result_body;
 mod routes;
 mod row_format;
 mod start;
+mod storage;
 mod value_json;
 mod wiring;
 

@@ -1,23 +1,29 @@
 //! `thalweg server`: settings, log, engine, sockets, and back.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::arguments::ServerArguments;
 use super::doors::Doors;
 use super::listener::Listeners;
 use super::routes::router;
+use super::storage::{Storage, open_storage};
 use super::wiring::open_engine;
+use crate::engine::Engine;
 use crate::settings::{LogFormat, Settings};
 use crate::telemetry::{LogLines, start_logging};
 use crate::topics::TopicLog;
-use crate::topics::memory::MemoryLog;
+use crate::topics::embedded::EmbeddedLog;
 
 /// Threads that read requests and write answers; the engine has its own.
 const HTTP_THREADS: usize = 2;
+/// A server that has not come to its end after this gives up on an orderly one: the log bears it.
+const STOP: Duration = Duration::from_secs(4);
 /// Requests inside the engine at once; more wait.
 const BLOCKING_THREADS: usize = 64;
 
@@ -48,7 +54,10 @@ pub fn run(arguments: &ServerArguments) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("cannot start threads: {error}"), 1),
     };
-    match runtime.block_on(serve(&settings, began)) {
+    let served = runtime.block_on(serve(&settings, began));
+    // A request that still hangs in the engine must not keep the process.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&format!("{error:#}"), 1),
     }
@@ -57,6 +66,7 @@ pub fn run(arguments: &ServerArguments) -> ExitCode {
 async fn serve(settings: &Settings, began: Instant) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // Whoever finds the port taken has touched no data; whoever connects early is told to come back.
     let listeners = Listeners::bind(settings.http.listen.iter().map(|address| address.0)).await?;
     let url = listeners.url();
     let doors = Doors::new(settings);
@@ -66,30 +76,48 @@ async fn serve(settings: &Settings, began: Instant) -> anyhow::Result<()> {
         doors.stopping(),
         settings.http.shutdown_timeout,
     ));
-    let host = url.trim_start_matches("http://").to_owned();
-    let log: Arc<dyn TopicLog> = Arc::new(MemoryLog::new());
-    let opened = settings.clone();
-    let engine = tokio::task::spawn_blocking(move || open_engine(&opened, log, String::new(), host)).await??;
+    let opening = tokio::task::spawn_blocking({
+        let (settings, url) = (settings.clone(), url.clone());
+        move || open(&settings, &url)
+    });
+    let (storage, engine) = opening.await??;
     doors.open(Arc::clone(&engine));
     let took = began.elapsed();
-    tracing::info!(%url, ?took, "ready");
-    announce(&url);
+    tracing::info!(%url, folder = %storage.folder.root().display(), ?took, "ready");
+    announce(&url, storage.folder.root());
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
         _ = interrupt.recv() => tracing::info!("interrupted: stopping"),
     }
     doors.stop();
-    let closing = tokio::task::spawn_blocking(move || engine.shutdown());
-    let (served, closed) = tokio::join!(serving, closing);
+    let closing = tokio::task::spawn_blocking({
+        let engine = Arc::clone(&engine);
+        move || engine.shutdown()
+    });
+    let ending = async { tokio::join!(serving, closing) };
+    let (served, closed) = tokio::time::timeout(STOP, ending).await.context("stopping took too long")?;
     served?;
     closed?;
+    drop((doors, engine));
+    tokio::task::spawn_blocking(move || drop(storage)).await?;
     tracing::info!("stopped");
     Ok(())
 }
 
+/// Takes the data folder, reads the log, starts the queries.
+fn open(settings: &Settings, url: &str) -> anyhow::Result<(Storage, Arc<Engine>)> {
+    let storage = open_storage(settings)?;
+    let host = url.trim_start_matches("http://").to_owned();
+    let log: Arc<dyn TopicLog> = Arc::<EmbeddedLog>::clone(&storage.log);
+    let cluster = format!("embedded-{}", settings.service.id.trim_end_matches('_'));
+    let engine = open_engine(settings, log, cluster, host)?;
+    storage.folder.set_url(url).context("cannot write the file LOCK of the data folder")?;
+    Ok((storage, engine))
+}
+
 #[expect(clippy::print_stdout, reason = "the line that people and scripts wait for")]
-fn announce(url: &str) {
-    println!("Thalweg {} listens on {url}", env!("CARGO_PKG_VERSION"));
+fn announce(url: &str, folder: &Path) {
+    println!("Thalweg {} listens on {url}, data in {}", env!("CARGO_PKG_VERSION"), folder.display());
 }
 
 #[expect(clippy::print_stderr, reason = "the last words of a process that cannot run, perhaps before there is a log")]

@@ -22,4 +22,6 @@ pub use definition::{
 pub use ksqldb_names::{Property, aliases_of, resolve};
 pub use render::{reference_page, toml_file};
 pub use sources::{InvalidSettings, Sources};
-pub use value::{ByteSize, Compatibility, FsyncPolicy, ListenAddress, LogFormat, OffsetReset, ProcessingGuarantee};
+pub use value::{
+    ByteSize, Compatibility, CompressionKind, FsyncPolicy, ListenAddress, LogFormat, OffsetReset, ProcessingGuarantee,
+};
