@@ -1,0 +1,160 @@
+//! Dates and times to text by a pattern.
+
+use std::fmt::Write;
+
+use chrono::{Datelike, NaiveDate, NaiveTime, Timelike};
+
+use super::pattern::{Field, Item, Minutes};
+use super::zone::{Zone, offset_text};
+
+/// English names of months.
+pub(super) const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+
+/// English names of days, Monday first.
+pub(super) const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+
+/// Writes the items; the zone comes with its offset in seconds and the moment in milliseconds.
+pub(super) fn write(
+    items: &[Item],
+    date: Option<NaiveDate>,
+    time: Option<NaiveTime>,
+    zone: Option<(Zone, i32, i64)>,
+) -> Result<String, String> {
+    let mut out = String::new();
+    for item in items {
+        one(item, date, time, zone, &mut out)?;
+    }
+    Ok(out)
+}
+
+fn one(
+    item: &Item,
+    date: Option<NaiveDate>,
+    time: Option<NaiveTime>,
+    zone: Option<(Zone, i32, i64)>,
+    out: &mut String,
+) -> Result<(), String> {
+    let day = || date.ok_or_else(|| "Unsupported field: a part of a date".to_owned());
+    let clock = || time.ok_or_else(|| "Unsupported field: a part of a time of day".to_owned());
+    let place = || zone.ok_or_else(|| "Unable to extract ZoneId from temporal".to_owned());
+    match item {
+        Item::Text(text) => out.push_str(text),
+        Item::Number { field, min, max } => number(value(*field, day, clock)?, *min, *max, out),
+        Item::ReducedYear => number(i64::from(day()?.year().rem_euclid(100)), 2, 2, out),
+        Item::Fraction(n) => {
+            let digits = format!("{:09}", clock()?.nanosecond() % 1_000_000_000);
+            out.push_str(&digits[..(*n).min(9)]);
+        }
+        Item::Month { full } => out.push_str(name(&MONTHS, day()?.month0(), *full)),
+        Item::Weekday { full } => out.push_str(name(&WEEKDAYS, day()?.weekday().num_days_from_monday(), *full)),
+        Item::AmPm => out.push_str(if clock()?.hour() < 12 { "AM" } else { "PM" }),
+        Item::Era { full } => out.push_str(match (day()?.year() > 0, full) {
+            (true, false) => "AD",
+            (true, true) => "Anno Domini",
+            (false, false) => "BC",
+            (false, true) => "Before Christ",
+        }),
+        Item::QuarterText { full } => {
+            let quarter = day()?.month0() / 3;
+            if *full {
+                out.push_str(["1st quarter", "2nd quarter", "3rd quarter", "4th quarter"][quarter as usize % 4]);
+            } else {
+                out.push_str(["Q1", "Q2", "Q3", "Q4"][quarter as usize % 4]);
+            }
+        }
+        Item::ZoneId => out.push_str(&place()?.0.id()),
+        Item::ZoneName { .. } => {
+            let (zone, _, ms) = place()?;
+            out.push_str(&zone.short_name(ms));
+        }
+        Item::Offset(style) => {
+            let (_, offset, _) = place()?;
+            if offset == 0 {
+                out.push_str(style.zero);
+            } else {
+                let text = offset_text(offset, style.colon);
+                let short = style.minutes == Minutes::IfAny && offset / 60 % 60 == 0;
+                out.push_str(if short { &text[..3] } else { &text });
+            }
+        }
+        Item::LocalizedOffset { full } => {
+            let (_, offset, _) = place()?;
+            out.push_str("GMT");
+            if offset != 0 && *full {
+                out.push_str(&offset_text(offset, true));
+            } else if offset != 0 {
+                let (hours, minutes) = (offset / 3600, offset.abs() / 60 % 60);
+                let _ = if minutes == 0 { write!(out, "{hours:+}") } else { write!(out, "{hours:+}:{minutes:02}") };
+            }
+        }
+        Item::Optional(part) => {
+            // A part that cannot be written is left out.
+            if let Ok(text) = write(part, date, time, zone) {
+                out.push_str(&text);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn value(
+    field: Field,
+    day: impl Fn() -> Result<NaiveDate, String>,
+    clock: impl Fn() -> Result<NaiveTime, String>,
+) -> Result<i64, String> {
+    Ok(match field {
+        Field::Year => i64::from(day()?.year()),
+        Field::YearOfEra => {
+            let year = i64::from(day()?.year());
+            if year > 0 { year } else { 1 - year }
+        }
+        Field::Month => i64::from(day()?.month()),
+        Field::Day => i64::from(day()?.day()),
+        Field::DayOfYear => i64::from(day()?.ordinal()),
+        Field::Quarter => i64::from(day()?.month0() / 3 + 1),
+        Field::Hour => i64::from(clock()?.hour()),
+        Field::Hour1To24 => i64::from((clock()?.hour() + 23) % 24 + 1),
+        Field::HourOfHalf => i64::from(clock()?.hour() % 12),
+        Field::Hour1To12 => i64::from((clock()?.hour() + 11) % 12 + 1),
+        Field::Minute => i64::from(clock()?.minute()),
+        Field::Second => i64::from(clock()?.second()),
+        Field::Nano => i64::from(clock()?.nanosecond()),
+        Field::MilliOfDay => {
+            let time = clock()?;
+            i64::from(time.num_seconds_from_midnight()) * 1000 + i64::from(time.nanosecond() / 1_000_000)
+        }
+        Field::NanoOfDay => {
+            let time = clock()?;
+            i64::from(time.num_seconds_from_midnight()) * 1_000_000_000 + i64::from(time.nanosecond())
+        }
+    })
+}
+
+/// A number padded to its least width; one that exceeds a year's width of four has a sign.
+fn number(value: i64, min: usize, max: usize, out: &mut String) {
+    let digits = value.unsigned_abs().to_string();
+    if value < 0 {
+        out.push('-');
+    } else if min >= 4 && max > min && digits.len() > min {
+        out.push('+');
+    }
+    let _ = write!(out, "{digits:0>min$}");
+}
+
+fn name<'a>(names: &[&'a str], i: u32, full: bool) -> &'a str {
+    let name = names[i as usize % names.len()];
+    if full { name } else { &name[..3] }
+}

@@ -1,0 +1,229 @@
+//! Pattern text to items.
+
+use thiserror::Error;
+
+/// A pattern that cannot be compiled.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PatternError {
+    /// A letter that means nothing, or nothing here.
+    #[error("Unknown pattern letter: {0}")]
+    UnknownLetter(char),
+    /// One letter too often in a row.
+    #[error("Too many pattern letters: {0}")]
+    TooManyLetters(char),
+    /// A quote that does not end.
+    #[error("Pattern ends with an incomplete string literal: {0}")]
+    OpenQuote(String),
+    /// Brackets that do not match.
+    #[error("Pattern invalid as it contains {0} without previous [")]
+    Bracket(char),
+}
+
+/// Part of a pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Item {
+    /// Text as it is.
+    Text(String),
+    /// A number.
+    Number {
+        field: Field,
+        /// Digits at least.
+        min: usize,
+        /// Digits at most.
+        max: usize,
+    },
+    /// The last two digits of a year from 2000 on.
+    ReducedYear,
+    /// So many digits of the fraction of a second.
+    Fraction(usize),
+    /// Name of a month: short or full.
+    Month { full: bool },
+    /// Name of a day of the week: short or full.
+    Weekday { full: bool },
+    /// `AM` or `PM`.
+    AmPm,
+    /// `AD`, `BC` or in full.
+    Era { full: bool },
+    /// `Q1` or `1st quarter`.
+    QuarterText { full: bool },
+    /// `America/New_York`
+    ZoneId,
+    /// `EST`, or in full.
+    ZoneName { full: bool },
+    /// `+01:00` and the like.
+    Offset(OffsetStyle),
+    /// `GMT+1` or `GMT+01:00`.
+    LocalizedOffset { full: bool },
+    /// A part that may be missing.
+    Optional(Vec<Item>),
+}
+
+/// Numeric fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Field {
+    Year,
+    YearOfEra,
+    Month,
+    Day,
+    DayOfYear,
+    Quarter,
+    Hour,
+    Hour1To24,
+    HourOfHalf,
+    Hour1To12,
+    Minute,
+    Second,
+    Nano,
+    MilliOfDay,
+    NanoOfDay,
+}
+
+/// How an offset is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct OffsetStyle {
+    pub(super) colon: bool,
+    pub(super) minutes: Minutes,
+    /// What stands for no offset.
+    pub(super) zero: &'static str,
+}
+
+/// Whether an offset shows its minutes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Minutes {
+    /// Only if there are some.
+    IfAny,
+    Always,
+}
+
+pub(super) fn compile(pattern: &str) -> Result<Vec<Item>, PatternError> {
+    let chars: Vec<char> = pattern.chars().collect();
+    // Open optional parts, the outermost first.
+    let mut open: Vec<Vec<Item>> = vec![Vec::new()];
+    let mut at = 0;
+    while at < chars.len() {
+        let c = chars[at];
+        match c {
+            '\'' => {
+                let (text, next) = quoted(&chars, at).ok_or_else(|| PatternError::OpenQuote(pattern.to_owned()))?;
+                push(&mut open, Item::Text(text));
+                at = next;
+            }
+            '[' => {
+                open.push(Vec::new());
+                at += 1;
+            }
+            ']' => {
+                let part = open.pop().filter(|_| !open.is_empty()).ok_or(PatternError::Bracket(']'))?;
+                push(&mut open, Item::Optional(part));
+                at += 1;
+            }
+            '{' | '}' | '#' => return Err(PatternError::UnknownLetter(c)),
+            c if c.is_ascii_alphabetic() => {
+                let n = chars[at..].iter().take_while(|other| **other == c).count();
+                push(&mut open, letters(c, n)?);
+                at += n;
+            }
+            other => {
+                push(&mut open, Item::Text(other.to_string()));
+                at += 1;
+            }
+        }
+    }
+    // An optional part that is not closed ends with the pattern.
+    while open.len() > 1 {
+        let part = open.pop().unwrap_or_default();
+        push(&mut open, Item::Optional(part));
+    }
+    Ok(open.pop().unwrap_or_default())
+}
+
+fn push(open: &mut [Vec<Item>], item: Item) {
+    if let Some(part) = open.last_mut() {
+        part.push(item);
+    }
+}
+
+/// The text between quotes and the position after it; a doubled quote is one quote.
+fn quoted(chars: &[char], start: usize) -> Option<(String, usize)> {
+    let mut text = String::new();
+    let mut at = start + 1;
+    if chars.get(at) == Some(&'\'') {
+        return Some(("'".to_owned(), at + 1));
+    }
+    loop {
+        match (chars.get(at)?, chars.get(at + 1)) {
+            ('\'', Some('\'')) => {
+                text.push('\'');
+                at += 2;
+            }
+            ('\'', _) => return Some((text, at + 1)),
+            (c, _) => {
+                text.push(*c);
+                at += 1;
+            }
+        }
+    }
+}
+
+/// The widest number that Java reads.
+const WIDEST: usize = 19;
+
+fn letters(letter: char, n: usize) -> Result<Item, PatternError> {
+    let too_many = Err(PatternError::TooManyLetters(letter));
+    let number = |field, min, max| Ok(Item::Number { field, min, max });
+    // One letter reads any width, two exactly two digits.
+    let short = |field| match n {
+        1 => number(field, 1, WIDEST),
+        2 => number(field, 2, 2),
+        _ => Err(PatternError::TooManyLetters(letter)),
+    };
+    match letter {
+        'u' | 'y' => {
+            let field = if letter == 'u' { Field::Year } else { Field::YearOfEra };
+            if n == 2 { Ok(Item::ReducedYear) } else { number(field, n, WIDEST) }
+        }
+        'M' | 'L' => match n {
+            1 | 2 => short(Field::Month),
+            3 | 4 => Ok(Item::Month { full: n == 4 }),
+            _ => too_many,
+        },
+        'Q' | 'q' => match n {
+            1 | 2 => short(Field::Quarter),
+            3 | 4 => Ok(Item::QuarterText { full: n == 4 }),
+            _ => too_many,
+        },
+        'D' if n <= 3 => number(Field::DayOfYear, n, 3),
+        'd' => short(Field::Day),
+        'H' => short(Field::Hour),
+        'k' => short(Field::Hour1To24),
+        'K' => short(Field::HourOfHalf),
+        'h' => short(Field::Hour1To12),
+        'm' => short(Field::Minute),
+        's' => short(Field::Second),
+        'S' if n <= 9 => Ok(Item::Fraction(n)),
+        'n' => number(Field::Nano, n, WIDEST),
+        'A' => number(Field::MilliOfDay, n, WIDEST),
+        'N' => number(Field::NanoOfDay, n, WIDEST),
+        'E' if n <= 4 => Ok(Item::Weekday { full: n == 4 }),
+        'a' if n == 1 => Ok(Item::AmPm),
+        'G' if n <= 4 => Ok(Item::Era { full: n == 4 }),
+        'V' if n == 2 => Ok(Item::ZoneId),
+        'z' if n <= 4 => Ok(Item::ZoneName { full: n == 4 }),
+        'O' if n == 1 || n == 4 => Ok(Item::LocalizedOffset { full: n == 4 }),
+        'X' | 'x' if n <= 5 => {
+            let zero = match (letter, n) {
+                ('X', _) => "Z",
+                (_, 1) => "+00",
+                (_, 2 | 4) => "+0000",
+                _ => "+00:00",
+            };
+            let minutes = if n == 1 { Minutes::IfAny } else { Minutes::Always };
+            Ok(Item::Offset(OffsetStyle { colon: n == 3 || n == 5, minutes, zero }))
+        }
+        'Z' if n <= 3 => Ok(Item::Offset(OffsetStyle { colon: false, minutes: Minutes::Always, zero: "+0000" })),
+        'Z' if n == 4 => Ok(Item::LocalizedOffset { full: true }),
+        'Z' if n == 5 => Ok(Item::Offset(OffsetStyle { colon: true, minutes: Minutes::Always, zero: "Z" })),
+        'D' | 'S' | 'E' | 'a' | 'G' | 'O' | 'X' | 'x' | 'Z' | 'z' | 'V' => too_many,
+        other => Err(PatternError::UnknownLetter(other)),
+    }
+}
