@@ -24,7 +24,7 @@ mod evaluate;
 mod program;
 mod projection;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::diagnostics::Diagnostic;
 use crate::functions::FunctionRegistry;
@@ -32,6 +32,7 @@ use crate::sql::ast::Expr;
 use crate::types::SqlType;
 
 pub(crate) use analyze::coercion::{common_type, widens};
+pub(crate) use cast::number::decimal_to_f64;
 pub(crate) use cast::{DAY_MS, decimal_text, text, time_text};
 pub use constant::evaluate_constant;
 pub use context::{ErrorSink, EvaluationContext, EvaluationError};
@@ -39,6 +40,7 @@ pub use edge::{EdgeColumn, EdgeSchema};
 pub(crate) use evaluate::call::Body;
 pub(crate) use evaluate::comparison::{signed_order, utf16_order};
 pub(crate) use evaluate::construct::map_array;
+pub(crate) use evaluate::decimal::digits_of as decimal_digits;
 pub(crate) use evaluate::equality::equality;
 pub use evaluate::read_timestamp;
 pub(crate) use evaluate::value::{Typed, Value};

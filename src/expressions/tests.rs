@@ -118,7 +118,7 @@ pub(crate) fn value(expression: &str, expected: &str) {
 
 /// The type of an expression, or the diagnostic.
 #[track_caller]
-fn typed(expression: &str, columns: &str, expected: &str) {
+pub(crate) fn typed(expression: &str, columns: &str, expected: &str) {
     let expr = parse_expression(expression).expect(expression);
     let shown = match type_of(&expr, &schema(columns), &FunctionRegistry::builtin()) {
         Ok(ty) => ty.map_or_else(|| "null".to_owned(), |ty| ty.to_string()),

@@ -17,10 +17,13 @@ mod aggregate;
 pub(crate) mod call;
 mod definition;
 pub mod java_time;
+mod order;
 mod registry;
 mod scalar;
 mod signature;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use call::Callable;
 pub(crate) use definition::Returns;

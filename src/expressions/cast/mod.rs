@@ -7,7 +7,7 @@
 
 pub(crate) mod decimal_text;
 mod nested;
-mod number;
+pub(crate) mod number;
 pub(crate) mod text;
 pub(crate) mod time_text;
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, ListArray, MapArray, StructArray};
-use datafusion::arrow::buffer::OffsetBuffer;
+use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
 use datafusion::arrow::compute::interleave;
 use datafusion::arrow::datatypes::{DataType, Field};
 
@@ -53,16 +53,22 @@ pub(super) fn map(args: Arguments, ty: &SqlType) -> Outcome {
         lengths.push(seen.len());
     }
     drop(same);
-    let array = map_array(gather(&keys, &key_indices), gather(&values, &value_indices), lengths, ty);
+    let array = map_array(gather(&keys, &key_indices), gather(&values, &value_indices), lengths, None, ty);
     args.outcome(array, failures)
 }
 
 /// A map of entries laid end to end, `lengths` of them per row.
-pub(crate) fn map_array(keys: ArrayRef, values: ArrayRef, lengths: Vec<usize>, ty: &SqlType) -> ArrayRef {
+pub(crate) fn map_array(
+    keys: ArrayRef,
+    values: ArrayRef,
+    lengths: Vec<usize>,
+    nulls: Option<NullBuffer>,
+    ty: &SqlType,
+) -> ArrayRef {
     let DataType::Map(field, _) = ty.arrow() else { panic!("{ty} is not a MAP") };
     let DataType::Struct(fields) = field.data_type() else { panic!("entries of a map are structs") };
     let entries = StructArray::new(fields.clone(), vec![keys, values], None);
-    Arc::new(MapArray::new(Arc::clone(&field), OffsetBuffer::from_lengths(lengths), entries, None, false))
+    Arc::new(MapArray::new(Arc::clone(&field), OffsetBuffer::from_lengths(lengths), entries, nulls, false))
 }
 
 /// Equality of the keys of one constructor within a row.

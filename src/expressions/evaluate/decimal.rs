@@ -15,7 +15,7 @@ use crate::sql::ast::BinaryOp;
 use crate::types::SqlType;
 
 /// The digits of a DECIMAL value by row.
-fn digits_of(value: &Value) -> Box<dyn Fn(usize) -> Option<i256> + '_> {
+pub(crate) fn digits_of(value: &Value) -> Box<dyn Fn(usize) -> Option<i256> + '_> {
     if value.array().as_any().is::<Decimal128Array>() {
         let typed = value.typed::<Decimal128Array>();
         Box::new(move |row| typed.get(row).map(i256::from_i128))

@@ -7,7 +7,7 @@ mod arithmetic;
 pub(crate) mod call;
 pub(crate) mod comparison;
 pub(crate) mod construct;
-mod decimal;
+pub(crate) mod decimal;
 pub(crate) mod equality;
 mod logic;
 pub(crate) mod pattern;

@@ -101,12 +101,20 @@ fn repeat(array: &ArrayRef, rows: usize) -> ArrayRef {
 }
 
 /// A typed view of a [`Value`], read by row.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Typed<'a, A> {
     array: &'a A,
     /// 1 for columns, 0 for constants.
     step: usize,
 }
+
+impl<A> Clone for Typed<'_, A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A> Copy for Typed<'_, A> {}
 
 impl<'a, A> Typed<'a, A>
 where
