@@ -303,8 +303,7 @@ impl Scheduler {
                 ready = self.run(task);
             } else if ready.outside > 0 {
                 self.changed.wait(&mut ready);
-            } else if let Some(timer) = ready.timers.pop() {
-                ready.fired_until = ready.fired_until.max(timer.due);
+            } else if let Some(timer) = ready.next_timer() {
                 drop(ready);
                 timer.task.wake();
                 ready = self.ready.lock();
@@ -314,12 +313,19 @@ impl Scheduler {
         }
     }
 
-    /// Runs at most `steps` steps on this thread, as [`Scheduler::run_until_idle`] does. Waits for nothing.
+    /// Runs at most `steps` steps on this thread, as [`Scheduler::run_until_idle`] does, but waits for nothing.
     pub fn run_steps(&self, steps: usize) {
         for _ in 0..steps {
-            let picked = self.pick(&mut self.ready.lock());
-            let Some(task) = picked else { return };
-            drop(self.run(task));
+            let mut ready = self.ready.lock();
+            if let Some(task) = self.pick(&mut ready) {
+                drop(ready);
+                drop(self.run(task));
+            } else if let Some(timer) = ready.next_timer() {
+                drop(ready);
+                timer.task.wake();
+            } else {
+                return;
+            }
         }
     }
 
@@ -377,6 +383,13 @@ impl Scheduler {
 }
 
 impl Ready {
+    /// The timer due next, taken as due.
+    fn next_timer(&mut self) -> Option<Timer> {
+        let timer = self.timers.pop()?;
+        self.fired_until = self.fired_until.max(timer.due);
+        Some(timer)
+    }
+
     fn push(&mut self, task: Arc<Task>, first: bool) {
         if self.stopping {
             return;

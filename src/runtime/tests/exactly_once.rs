@@ -88,7 +88,7 @@ fn sources_wait_while_an_epoch_commits() {
         world.produce("a", &format!("x={i}@{i}"));
     }
     // The log refuses for as long as we look.
-    (0..40).for_each(|_| world.log.faults().fail_next_of("_thalweg-test-committer-0", Fault::Abort));
+    (0..400).for_each(|_| world.log.faults().fail_next_of("_thalweg-test-committer-0", Fault::Abort));
     runtime.start_query(query("Q", copy("a", "b"))).unwrap();
     let mut read = 0;
     for _ in 0..500 {
