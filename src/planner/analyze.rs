@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::context::PlanContext;
 use super::function_kinds::{calls, is_call};
+use super::group_by;
 use super::magic_timestamp;
 use super::names::{NameGenerator, unique};
 use super::partition_by::{self, KeyPart};
@@ -20,8 +21,8 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::expressions::{EdgeColumn, EdgeSchema, type_of};
 use crate::functions::{FunctionRegistry, Kind};
 use crate::planner::graph::ProjectColumn;
-use crate::sql::ast::{ColumnRef, Emit, Expr, ExprKind, Query, TypeName};
-use crate::types::{Name, SqlType};
+use crate::sql::ast::{ColumnRef, Emit, Expr, ExprKind, Query, SourceKind, TypeName};
+use crate::types::{Name, SqlType, WindowInfo};
 
 /// What the query is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,12 @@ pub(super) struct Analyzed {
     pub(super) sources: Vec<Arc<Source>>,
     /// True if no column of the result is a key.
     pub(super) keyless: bool,
+    /// Whether the result is a stream or a table.
+    pub(super) kind: SourceKind,
+    /// The window suffix of the result's keys.
+    pub(super) window: Option<WindowInfo>,
+    /// Why this cannot run yet, once its sink is known to be right: then `plan` ends before the gap.
+    pub(super) unbuilt: Option<Diagnostic>,
 }
 
 /// A statement under analysis.
@@ -68,7 +75,10 @@ pub(super) fn analyze<'a>(
         }
         return Err(Diagnostic::not_implemented("JOIN").at(join.span));
     }
-    let scope = Scope::single(&query.from, catalog)?;
+    let mut scope = Scope::single(&query.from, catalog)?;
+    if query.window.is_some() && scope.relation().source.window.is_none() {
+        scope.add_window_bounds();
+    }
     let analyzer = Analyzer { query, catalog, ctx, target, scope };
     analyzer.check_clauses()?;
     analyzer.run()
@@ -77,6 +87,16 @@ pub(super) fn analyze<'a>(
 impl Analyzer<'_> {
     pub(super) fn source(&self) -> &Arc<Source> {
         &self.scope.relation().source
+    }
+
+    /// Whether the rows of FROM make a stream or a table.
+    pub(super) fn result_kind(&self) -> SourceKind {
+        self.source().kind
+    }
+
+    /// True if the WINDOW clause makes the window bounds, so that rows do not have them before.
+    pub(super) fn makes_window_bounds(&self) -> bool {
+        self.query.window.is_some() && self.source().window.is_none()
     }
 
     /// True if a function of this kind is called in the expression.
@@ -118,9 +138,11 @@ impl Analyzer<'_> {
             plan = Plan::Filter(FilterNode { input: Box::new(plan), predicate });
         }
         let mut names = self.name_generator();
+        if group_by::groups(self) {
+            return group_by::analyze(self, plan, &mut names);
+        }
         let key = partition_by::key(self, plan.schema())?;
         let select = select::resolve(self, key, plan.schema(), &mut names)?;
-        self.check_not_built()?;
         let repartitioned = select.repartitioned;
         if repartitioned {
             plan = Plan::PartitionBy(partition_by::node(plan, &select.key));
@@ -134,7 +156,10 @@ impl Analyzer<'_> {
             column.ty = Some(self.column_type(column, plan.schema())?);
         }
         let columns = match self.target {
-            Target::Sink(sink) => select::for_sink(self, columns, &select.key, sink, repartitioned)?,
+            Target::Sink(sink) => {
+                let what = if repartitioned { "partitioning expression" } else { select::KEY_COLUMN };
+                select::for_sink(self, columns, &select.key, sink, what)?
+            }
             Target::Client => columns,
         };
         select::check_duplicates(&columns)?;
@@ -142,18 +167,11 @@ impl Analyzer<'_> {
     }
 
     /// Clauses that parse and are checked, and cannot run yet.
-    fn check_not_built(&self) -> Result<(), Diagnostic> {
-        let query = self.query;
-        if let Some(first) = query.group_by.first() {
-            return Err(Diagnostic::not_implemented("GROUP BY").at(first.span));
+    fn unbuilt(&self) -> Option<Diagnostic> {
+        match self.query.filter.as_ref().filter(|_| self.source().is_table()) {
+            Some(condition) => Some(Diagnostic::not_implemented("WHERE over a table").at(condition.span)),
+            None => None,
         }
-        if let Some(having) = &query.having {
-            return Err(Diagnostic::not_implemented("HAVING").at(having.span));
-        }
-        if let Some(condition) = query.filter.as_ref().filter(|_| self.source().is_table()) {
-            return Err(Diagnostic::not_implemented("WHERE over a table").at(condition.span));
-        }
-        Ok(())
     }
 
     fn project(&self, input: Plan, columns: Vec<SelectColumn>) -> Result<Analyzed, Diagnostic> {
@@ -182,7 +200,9 @@ impl Analyzer<'_> {
         let schema = EdgeSchema::new(edge);
         let plan = Plan::Project(ProjectNode { input: Box::new(input), columns: project, schema });
         let keyless = output.iter().all(|column| !column.is_key);
-        Ok(Analyzed { plan, columns: output, sources: vec![Arc::clone(self.source())], keyless })
+        let sources = vec![Arc::clone(self.source())];
+        let (kind, window) = (self.source().kind, self.source().window);
+        Ok(Analyzed { plan, columns: output, sources, keyless, kind, window, unbuilt: self.unbuilt() })
     }
 
     fn name_generator(&self) -> NameGenerator {
@@ -208,6 +228,7 @@ impl Analyzer<'_> {
         }
         let condition = magic_timestamp::convert(condition)?;
         let resolved = self.resolve(&condition)?;
+        group_by::refuse_window_bounds(self, &resolved)?;
         match type_of(&resolved, edge, self.ctx.functions)? {
             Some(SqlType::Boolean) => Ok(resolved),
             other => {

@@ -12,7 +12,7 @@ use super::sides;
 use crate::catalog::{Catalog, Source};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::expressions::{EdgeColumn, EdgeSchema};
-use crate::sql::ast::{Expr, ExprKind, Ident, Literal, Property, TypeName, UnaryOp};
+use crate::sql::ast::{Expr, ExprKind, Ident, Literal, Property, SourceKind, TypeName, UnaryOp};
 use crate::types::{Column, ColumnRole, Schema, SqlType};
 
 /// The id that the WITH clause asks for, in upper case.
@@ -60,10 +60,10 @@ pub(super) fn fit(analyzed: Analyzed, sink: &Source, target: &Ident) -> Result<A
     for source in &analyzed.sources {
         sides::check_built(&source.key, &source.value).map_err(|error| error.at(target.span))?;
     }
-    if let Some(table) = analyzed.sources.first().filter(|source| source.is_table()) {
+    if analyzed.kind == SourceKind::Table {
         return Err(Diagnostic::new(
             Code::WrongKind,
-            format!("the query over table {} produces a table, and {} is a stream", table.name, sink.name),
+            format!("the query produces a table, and {} is a stream", sink.name),
         )
         .at(target.span));
     }

@@ -15,11 +15,13 @@
 pub mod graph;
 pub mod plan;
 
+mod aggregates;
 mod analyze;
 mod context;
 mod define_source;
 mod explain;
 mod function_kinds;
+mod group_by;
 mod insert_select;
 mod lower;
 mod magic_timestamp;

@@ -123,10 +123,19 @@ fn part(analyzer: &Analyzer<'_>, item: &Expr, edge: &EdgeSchema, before: &[KeyPa
         }
         _ => error,
     })?;
+    computed_part(analyzer, item, expr, edge, before)
+}
+
+/// The key part of a resolved expression: a column that is there already, or one to compute.
+pub(super) fn computed_part(
+    analyzer: &Analyzer<'_>,
+    item: &Expr,
+    expr: Expr,
+    edge: &EdgeSchema,
+    before: &[KeyPart],
+) -> Result<KeyPart, Diagnostic> {
     let ty = analyzer.expression_type(&expr, edge)?;
-    let role = |name: &Name| {
-        analyzer.scope.relation().columns.iter().find(|column| column.edge == *name).map(|column| column.role)
-    };
+    let role = |name: &Name| analyzer.scope.by_edge(name).map(|column| column.role);
     if let ExprKind::Column(column) = &expr.kind {
         if matches!(role(&column.name), Some(ScopeRole::Key | ScopeRole::Value)) {
             let edge = column.name.clone();

@@ -11,7 +11,7 @@ use super::planned::{PlannedQuery, SourceDefinition};
 use super::sink;
 use crate::catalog::Catalog;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::sql::ast::{CreateSourceAs, Ident, Property, Query};
+use crate::sql::ast::{CreateSourceAs, Ident, Property, Query, SourceKind};
 use crate::types::Name;
 
 /// Plans CREATE STREAM or TABLE … AS SELECT. IF NOT EXISTS is the caller's: here an existing name is an error unless
@@ -102,6 +102,9 @@ fn refuse_limit(query: &Query, statement: &str) -> Result<(), Diagnostic> {
 }
 
 fn finish_sink(analyzed: Analyzed, sink: SourceDefinition, ctx: &PlanContext<'_>) -> Result<PlannedQuery, Diagnostic> {
+    if let Some(unbuilt) = analyzed.unbuilt {
+        return Err(unbuilt);
+    }
     let names = |is_key: bool| -> Vec<Name> {
         analyzed.columns.iter().filter(|column| column.is_key == is_key).map(|column| column.name.clone()).collect()
     };
@@ -119,13 +122,16 @@ fn finish_sink(analyzed: Analyzed, sink: SourceDefinition, ctx: &PlanContext<'_>
 }
 
 fn finish_client(analyzed: Analyzed, query: &Query, ctx: &PlanContext<'_>) -> Result<PlannedQuery, Diagnostic> {
+    if let Some(unbuilt) = analyzed.unbuilt {
+        return Err(unbuilt);
+    }
     for source in &analyzed.sources {
         super::sides::check_built(&source.key, &source.value)?;
     }
     Ok(PlannedQuery {
         graph: lower(&analyzed.plan, ctx.settings.slots)?,
         plan: analyzed.plan,
-        is_table: analyzed.sources.first().is_some_and(|source| source.is_table()),
+        is_table: analyzed.kind == SourceKind::Table,
         sink: None,
         sources: analyzed.sources,
         columns: analyzed.columns,

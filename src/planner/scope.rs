@@ -106,6 +106,25 @@ impl Scope {
         }
     }
 
+    /// The column of this name on the edge.
+    pub(super) fn by_edge(&self, edge: &Name) -> Option<&ScopeColumn> {
+        self.relations.iter().flat_map(|relation| &relation.columns).find(|column| column.edge == *edge)
+    }
+
+    /// Adds the bounds that a WINDOW clause will make.
+    pub(super) fn add_window_bounds(&mut self) {
+        let bounds = [("WINDOWSTART", SourceColumn::WindowStart), ("WINDOWEND", SourceColumn::WindowEnd)];
+        if let Some(first) = self.relations.first_mut() {
+            first.columns.extend(bounds.map(|(name, from)| ScopeColumn {
+                name: name.into(),
+                edge: name.into(),
+                ty: SqlType::BigInt,
+                role: ScopeRole::WindowBound,
+                from,
+            }));
+        }
+    }
+
     /// True if a source has a column that statements call `name`.
     pub(super) fn has_column(&self, name: &Name) -> bool {
         self.relations.iter().any(|relation| relation.columns.iter().any(|column| column.name == *name))

@@ -183,20 +183,23 @@ fn star(
     columns
 }
 
-/// The columns of a sink: its key in order, then the others. Every part of the key must be there once.
+/// What messages call a part of a key that is just the source's.
+pub(super) const KEY_COLUMN: &str = "key column";
+
+/// The columns of a sink: its key in order, then the others. Every part of the key must be there once; messages call
+/// it `what`.
 pub(super) fn for_sink(
     analyzer: &Analyzer<'_>,
     columns: Vec<SelectColumn>,
     key: &[KeyPart],
     sink: &Name,
-    repartitioned: bool,
+    what: &str,
 ) -> Result<Vec<SelectColumn>, Diagnostic> {
-    if analyzer.ctx.settings.key_follows_select && !analyzer.source().is_table() && !repartitioned {
+    if analyzer.ctx.settings.key_follows_select && !analyzer.source().is_table() && what == KEY_COLUMN {
         let (keys, values): (Vec<_>, Vec<_>) = columns.into_iter().partition(|column| column.key.is_some());
         check_keys_once(&keys, key)?;
         return Ok(keys.into_iter().chain(values).collect());
     }
-    let what = if repartitioned { "partitioning expression" } else { "key column" };
     let missing: Vec<&KeyPart> = key
         .iter()
         .enumerate()

@@ -38,7 +38,7 @@ pub(super) fn define(
     let value =
         Format::inherit(Format::of(&from.value), properties.value_format.as_ref(), properties.value_delimiter.as_ref());
     sides::check_options(&properties, key.name, value.name)?;
-    check_kind(stmt, from)?;
+    check_kind(stmt, analyzed.kind)?;
     if analyzed.columns.iter().all(|column| column.is_key) {
         return Err(Diagnostic::new(Code::InvalidProjection, "the SELECT list holds no value columns")
             .with_hint("Use AS_VALUE to copy a key column into the value.")
@@ -62,7 +62,7 @@ pub(super) fn define(
         key,
         value,
         wrap_given,
-        window: from.window,
+        window: analyzed.window,
         timestamp,
         read_only: false,
         created_by: None,
@@ -78,8 +78,7 @@ pub(super) fn define(
 }
 
 /// The statement's kind is that of the result.
-fn check_kind(stmt: &CreateSourceAs, from: &Source) -> Result<(), Diagnostic> {
-    let result = from.kind;
+fn check_kind(stmt: &CreateSourceAs, result: SourceKind) -> Result<(), Diagnostic> {
     if stmt.kind == result {
         return Ok(());
     }

@@ -3,6 +3,7 @@
 mod define;
 mod expressions;
 mod graphs;
+mod grouping;
 mod keys;
 mod rejections;
 mod stored;
