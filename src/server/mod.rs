@@ -23,6 +23,7 @@ mod request_items;
 mod result_body;
 mod routes;
 mod row_format;
+mod running;
 mod start;
 mod storage;
 mod value_json;
@@ -32,6 +33,7 @@ pub use arguments::ServerArguments;
 pub use doors::Doors;
 pub use listener::{BindError, Listeners};
 pub use routes::router;
+pub use running::RunningServer;
 pub use start::run;
 
 #[cfg(test)]

@@ -1,0 +1,161 @@
+//! A server inside this process: started, reachable, stopped. `thalweg server` waits for a signal between; the shell
+//! and tests do other things.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+use super::doors::Doors;
+use super::listener::Listeners;
+use super::routes::router;
+use super::storage::{Storage, open_storage};
+use super::wiring::open_engine;
+use crate::engine::Engine;
+use crate::settings::Settings;
+use crate::topics::TopicLog;
+use crate::topics::embedded::EmbeddedLog;
+
+/// Threads that read requests and write answers; the engine has its own.
+const HTTP_THREADS: usize = 2;
+/// Requests inside the engine at once; more wait.
+const BLOCKING_THREADS: usize = 64;
+/// A server that has not come to its end after this gives up on an orderly one: the log bears it.
+const STOP: Duration = Duration::from_secs(4);
+
+/// A server that answers.
+pub struct RunningServer {
+    runtime: Runtime,
+    doors: Doors,
+    serving: JoinHandle<()>,
+    engine: Arc<Engine>,
+    /// Behind the engine, so that it is dropped after it.
+    storage: Storage,
+    url: String,
+}
+
+impl RunningServer {
+    /// Opens the sockets, the data folder, the log and the engine; requests are answered when this returns. Blocks;
+    /// not to be called on a thread of an event loop.
+    ///
+    /// # Errors
+    /// A port is taken, the data folder is held by another process, the log cannot be opened, …: each one sentence.
+    pub fn start(settings: &Settings) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(HTTP_THREADS)
+            .max_blocking_threads(BLOCKING_THREADS)
+            .thread_name("http")
+            .enable_all()
+            .build()
+            .context("cannot start threads")?;
+        // Whoever finds the port taken has touched no data; whoever connects early is told to come back.
+        let listeners = runtime.block_on(Listeners::bind(settings.http.listen.iter().map(|address| address.0)))?;
+        let url = listeners.url();
+        let doors = Doors::new(settings);
+        let serving = runtime.spawn(listeners.serve(
+            router(doors.clone()),
+            settings.http.max_connections,
+            doors.stopping(),
+            settings.http.shutdown_timeout,
+        ));
+        let (storage, engine) = open(settings, &url)?;
+        doors.open(Arc::clone(&engine));
+        Ok(Self { runtime, doors, serving, engine, storage, url })
+    }
+
+    /// Where it listens: `http://127.0.0.1:8088`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its data folder.
+    pub fn folder(&self) -> &Path {
+        self.storage.folder.root()
+    }
+
+    /// Waits for something while the server serves.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    /// Ends it: no new requests, running results get their last bytes, what is whole is committed, the log is closed.
+    ///
+    /// # Errors
+    /// It took too long; the log bears that too.
+    pub fn stop(self) -> anyhow::Result<()> {
+        let Self { runtime, doors, serving, engine, storage, .. } = self;
+        doors.stop();
+        let closing = runtime.spawn_blocking({
+            let engine = Arc::clone(&engine);
+            move || engine.shutdown()
+        });
+        let ended =
+            runtime.block_on(async { tokio::time::timeout(STOP, async { tokio::join!(serving, closing) }).await });
+        // A request that still hangs in the engine must not keep the process.
+        runtime.shutdown_timeout(Duration::from_millis(200));
+        let (served, closed) = ended.context("stopping took too long")?;
+        served?;
+        closed?;
+        drop((doors, engine));
+        drop(storage);
+        Ok(())
+    }
+}
+
+/// Takes the data folder, reads the log, starts the queries.
+fn open(settings: &Settings, url: &str) -> anyhow::Result<(Storage, Arc<Engine>)> {
+    let storage = open_storage(settings)?;
+    let host = url.trim_start_matches("http://").to_owned();
+    let log: Arc<dyn TopicLog> = Arc::<EmbeddedLog>::clone(&storage.log);
+    let cluster = format!("embedded-{}", settings.service.id.trim_end_matches('_'));
+    let engine = open_engine(settings, log, cluster, host)?;
+    storage.folder.set_url(url).context("cannot write the file LOCK of the data folder")?;
+    Ok((storage, engine))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RunningServer;
+    use crate::server::ServerArguments;
+    use crate::settings::Settings;
+    use crate::topics::embedded::DataFolder;
+
+    fn settings(folder: &std::path::Path) -> Settings {
+        let arguments = ServerArguments {
+            listen: vec!["127.0.0.1:0".to_owned()],
+            data_dir: Some(folder.to_owned()),
+            ..ServerArguments::default()
+        };
+        arguments.settings([]).unwrap().0
+    }
+
+    #[test]
+    fn a_server_tells_its_address_in_the_lock_and_gives_the_folder_free_when_it_stops() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = RunningServer::start(&settings(folder.path())).unwrap();
+        let holder = DataFolder::holder(folder.path()).unwrap().unwrap();
+        assert_eq!(holder.url.as_deref(), Some(server.url()));
+        let second = RunningServer::start(&settings(folder.path())).err().unwrap().to_string();
+        assert!(second.contains("is locked by another process") && second.contains(server.url()), "{second}");
+        server.stop().unwrap();
+        assert_eq!(DataFolder::holder(folder.path()).unwrap(), None);
+        RunningServer::start(&settings(folder.path())).unwrap().stop().unwrap();
+    }
+
+    #[test]
+    fn a_taken_port_is_said_in_one_sentence_and_no_data_is_touched() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = settings(&folder.path().join("data"));
+        settings.http.listen[0].0 = taken.local_addr().unwrap();
+        let error = format!("{:#}", RunningServer::start(&settings).err().unwrap());
+        assert_eq!(
+            error,
+            format!("cannot listen on {}: the port is taken by another process", taken.local_addr().unwrap())
+        );
+        assert!(!folder.path().join("data").exists());
+    }
+}
