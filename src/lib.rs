@@ -4,13 +4,13 @@
 //! one below; `tests/it/tidy.rs` keeps it so. `docs/ARCHITECTURE.md` tells the way of the data.
 
 // words
-pub mod diagnostics;
 pub mod types;
+pub mod diagnostics;
 // language
+pub mod sql;
+pub mod functions;
 pub mod expressions;
 pub mod formats;
-pub mod functions;
-pub mod sql;
 // plans
 pub mod catalog;
 pub mod planner;

@@ -1,3 +1,4 @@
 //! The one integration binary: each further one would link the whole database again.
 
 mod fuzz_sql;
+mod tidy;
