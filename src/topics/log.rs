@@ -38,11 +38,13 @@ pub struct Transaction {
 /// The answer to a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommitOutcome {
-    /// Durable and visible. The base offset each entry of [`Transaction::records`] got, in its order.
+    /// Durable and visible. The offset the first record of each entry of [`Transaction::records`] got, in its order;
+    /// records of others may lie between those of one entry (on a broker; not in our own logs).
     Committed(Vec<Offset>),
     /// Definitely not done; the same transaction may be sent again.
     Aborted(TopicError),
-    /// Definitely not done, and this committer's id is owned by another.
+    /// Definitely not done, and this committer's id is owned by another, or was taken away because a transaction was
+    /// open too long.
     Fenced,
     /// Perhaps done: only the log knows. Forget the memory and rebuild from the log.
     Unknown(String),
