@@ -3,8 +3,10 @@
 //! `check("a + 1", "a INT", "1; NULL", "2; null!")`: an expression, the columns, the rows as SQL values, and what comes
 //! out; `!` marks a row for which an error was reported.
 
+mod properties;
+
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::compute::concat;
@@ -17,6 +19,12 @@ use crate::functions::FunctionRegistry;
 use crate::sql::ast::ExprKind;
 use crate::sql::parse_expression;
 use crate::types::{Name, SqlType};
+
+/// The functions, made once.
+fn registry() -> &'static FunctionRegistry {
+    static REGISTRY: LazyLock<FunctionRegistry> = LazyLock::new(FunctionRegistry::builtin);
+    &REGISTRY
+}
 
 /// `a INT, b ARRAY<INT>` as a schema.
 fn schema(columns: &str) -> EdgeSchema {
@@ -45,7 +53,7 @@ fn sql_type(text: &str) -> SqlType {
 
 /// Rows separated by `;`, values by `|`.
 fn batch(schema: &EdgeSchema, rows: &str) -> RecordBatch {
-    let registry = FunctionRegistry::builtin();
+    let registry = registry();
     let rows: Vec<Vec<&str>> = rows.split(';').map(|row| row.split('|').collect()).collect();
     let columns: Vec<ArrayRef> = schema
         .columns()
@@ -57,7 +65,7 @@ fn batch(schema: &EdgeSchema, rows: &str) -> RecordBatch {
                 .map(|row| {
                     let expr = parse_expression(row[i].trim()).expect("a value");
                     let context = EvaluationContext::default();
-                    evaluate_constant(&expr, Some(&column.ty), &registry, &context).expect(row[i]).0
+                    evaluate_constant(&expr, Some(&column.ty), registry, &context).expect(row[i]).0
                 })
                 .collect();
             let values: Vec<&dyn Array> = values.iter().map(AsRef::as_ref).collect();
@@ -72,16 +80,16 @@ fn batch(schema: &EdgeSchema, rows: &str) -> RecordBatch {
 /// Evaluates and prints; a diagnostic is printed as it is.
 fn evaluate(expression: &str, columns: &str, rows: &str) -> String {
     let schema = schema(columns);
-    let registry = FunctionRegistry::builtin();
+    let registry = registry();
     let expr = match parse_expression(expression) {
         Ok(expr) => expr,
         Err(diagnostic) => return diagnostic.to_string(),
     };
-    let ty = match type_of(&expr, &schema, &registry) {
+    let ty = match type_of(&expr, &schema, registry) {
         Ok(ty) => ty.unwrap_or(SqlType::String),
         Err(diagnostic) => return diagnostic.to_string(),
     };
-    let projection = Projection::compile(&[("X".to_owned(), expr)], &schema, &registry).expect("it has a type");
+    let projection = Projection::compile(&[("X".to_owned(), expr)], &schema, registry).expect("it has a type");
     let mut errors = ErrorSink::default();
     let batch = batch(&schema, rows);
     let context = EvaluationContext { now_ms: 1_000, seed: 7 };
@@ -120,7 +128,7 @@ pub(crate) fn value(expression: &str, expected: &str) {
 #[track_caller]
 pub(crate) fn typed(expression: &str, columns: &str, expected: &str) {
     let expr = parse_expression(expression).expect(expression);
-    let shown = match type_of(&expr, &schema(columns), &FunctionRegistry::builtin()) {
+    let shown = match type_of(&expr, &schema(columns), registry()) {
         Ok(ty) => ty.map_or_else(|| "null".to_owned(), |ty| ty.to_string()),
         Err(diagnostic) => diagnostic.to_string().replace('\n', " / "),
     };
@@ -131,9 +139,9 @@ pub(crate) fn typed(expression: &str, columns: &str, expected: &str) {
 fn the_first_query_runs() {
     let edge = schema("a INT, b BIGINT, c INT");
     let rows = batch(&edge, "1 | 10 | 5; 2 | 20 | 6; 3 | 30 | NULL");
-    let registry = FunctionRegistry::builtin();
+    let registry = registry();
     let condition = parse_expression("C > 5").expect("parses");
-    let predicate = Predicate::compile("WHERE", &condition, &edge, &registry).expect("types");
+    let predicate = Predicate::compile("WHERE", &condition, &edge, registry).expect("types");
     let mut errors = ErrorSink::default();
     let kept = predicate.evaluate(&rows, &EvaluationContext::default(), &mut errors);
     assert_eq!(kept.values().iter().collect::<Vec<_>>(), [false, true, false]);

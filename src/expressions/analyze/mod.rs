@@ -154,7 +154,18 @@ impl<'a> Analyzer<'a> {
         match self.type_of(node) {
             None => self.program.node(Op::Constant(Value::null(Some(target))), Vec::new(), Some(target.clone())),
             Some(source) if source == target => node,
-            Some(_) => self.program.node(Op::Cast { ends_unit: false }, vec![node], Some(target.clone())),
+            Some(source) => {
+                // A constant is converted here and now, unless that fails: failures belong to rows.
+                if let Op::Constant(value) = &self.program.get(node).op {
+                    let mut failures = Vec::new();
+                    let converted = cast::cast(value.array(), source, target, &mut failures);
+                    if failures.is_empty() {
+                        let constant = Op::Constant(Value::constant(converted));
+                        return self.program.node(constant, Vec::new(), Some(target.clone()));
+                    }
+                }
+                self.program.node(Op::Cast { ends_unit: false }, vec![node], Some(target.clone()))
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Times, dates and timestamps as ISO text, with parts left out where ksql lets them be.
 
-use chrono::{Datelike, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
+use chrono::{Datelike, NaiveDate, NaiveTime, Timelike};
 
 use super::DAY_MS;
 
@@ -125,11 +125,6 @@ pub(crate) fn read_time(text: &str) -> Option<i32> {
     };
     let ms = i64::from(time.num_seconds_from_midnight()) * 1000 + i64::from(time.nanosecond() / 1_000_000);
     if valid { i32::try_from(ms).ok() } else { None }
-}
-
-/// Milliseconds since the epoch of a date and time in UTC.
-pub(crate) fn millis_of(moment: NaiveDateTime) -> i64 {
-    moment.and_utc().timestamp_millis()
 }
 
 fn digits(text: &str, lengths: std::ops::RangeInclusive<usize>) -> Option<i64> {

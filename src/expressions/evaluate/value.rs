@@ -23,14 +23,14 @@ use crate::types::SqlType;
 
 /// One value per row, or one value that stands for every row.
 #[derive(Debug, Clone)]
-pub struct Value {
+pub(crate) struct Value {
     array: ArrayRef,
     constant: bool,
 }
 
 impl Value {
     /// A value per row.
-    pub fn column(array: ArrayRef) -> Self {
+    pub(crate) fn column(array: ArrayRef) -> Self {
         Self { array, constant: false }
     }
 
@@ -38,39 +38,39 @@ impl Value {
     ///
     /// # Panics
     /// If the array does not hold exactly one value.
-    pub fn constant(array: ArrayRef) -> Self {
+    pub(crate) fn constant(array: ArrayRef) -> Self {
         assert_eq!(array.len(), 1, "a constant is one value");
         Self { array, constant: true }
     }
 
     /// NULL of a type, for all rows; the untyped NULL is held as a string.
-    pub fn null(ty: Option<&SqlType>) -> Self {
+    pub(crate) fn null(ty: Option<&SqlType>) -> Self {
         let arrow = ty.map_or(datafusion::arrow::datatypes::DataType::Utf8, SqlType::arrow);
         Self::constant(new_null_array(&arrow, 1))
     }
 
     /// The values: one per row, or exactly one if this is constant.
-    pub fn array(&self) -> &ArrayRef {
+    pub(crate) fn array(&self) -> &ArrayRef {
         &self.array
     }
 
     /// True if one value stands for all rows.
-    pub fn is_constant(&self) -> bool {
+    pub(crate) fn is_constant(&self) -> bool {
         self.constant
     }
 
     /// One value per row.
-    pub fn to_rows(&self, rows: usize) -> ArrayRef {
+    pub(crate) fn to_rows(&self, rows: usize) -> ArrayRef {
         if self.constant { repeat(&self.array, rows) } else { Arc::clone(&self.array) }
     }
 
     /// True if some value is NULL.
-    pub fn has_nulls(&self) -> bool {
+    pub(crate) fn has_nulls(&self) -> bool {
         self.array.null_count() > 0
     }
 
     /// True if the value of a row is NULL.
-    pub fn is_null(&self, row: usize) -> bool {
+    pub(crate) fn is_null(&self, row: usize) -> bool {
         self.array.is_null(if self.constant { 0 } else { row })
     }
 
@@ -78,7 +78,7 @@ impl Value {
     ///
     /// # Panics
     /// If the array is not an `A`: typing has decided it.
-    pub fn typed<A: Array + 'static>(&self) -> Typed<'_, A> {
+    pub(crate) fn typed<A: Array + 'static>(&self) -> Typed<'_, A> {
         let array = self
             .array
             .as_any()
@@ -102,7 +102,7 @@ fn repeat(array: &ArrayRef, rows: usize) -> ArrayRef {
 
 /// A typed view of a [`Value`], read by row.
 #[derive(Debug)]
-pub struct Typed<'a, A> {
+pub(crate) struct Typed<'a, A> {
     array: &'a A,
     /// 1 for columns, 0 for constants.
     step: usize,
@@ -122,18 +122,18 @@ where
     &'a A: ArrayAccessor,
 {
     /// The value of a row.
-    pub fn get(&self, row: usize) -> Option<<&'a A as ArrayAccessor>::Item> {
+    pub(crate) fn get(&self, row: usize) -> Option<<&'a A as ArrayAccessor>::Item> {
         let i = row * self.step;
         self.array.is_valid(i).then(|| self.array.value(i))
     }
 
     /// The position in [`Typed::array`] that holds the value of a row.
-    pub fn position(&self, row: usize) -> usize {
+    pub(crate) fn position(&self, row: usize) -> usize {
         row * self.step
     }
 
     /// The array behind.
-    pub fn array(&self) -> &'a A {
+    pub(crate) fn array(&self) -> &'a A {
         self.array
     }
 }

@@ -141,7 +141,9 @@ fn as_map(call: &mut Call<'_>) -> ArrayRef {
 fn union(call: &mut Call<'_>) -> ArrayRef {
     let maps = [call.map(0), call.map(1)];
     let keys = [maps[0].array().keys().as_string::<i32>(), maps[1].array().keys().as_string::<i32>()];
-    let (mut key_at, mut value_at): (Vec<(usize, usize)>, Vec<(usize, usize)>) = (Vec::new(), Vec::new());
+    // Of which map, at which position.
+    let mut key_at: Vec<(usize, usize)> = Vec::new();
+    let mut value_at: Vec<(usize, usize)> = Vec::new();
     let (mut lengths, mut valid) = (Vec::with_capacity(call.rows), Vec::with_capacity(call.rows));
     for row in 0..call.rows {
         let start = key_at.len();
