@@ -17,6 +17,7 @@ use parking_lot::MutexGuard;
 
 use crate::diagnostics::{Code, Diagnostic};
 use crate::sql::ast::{Statement, StatementKind};
+use crate::sql::format::masked;
 use crate::sql::variables::{parse_statement, split_statements, substitute};
 use crate::types::EventTime;
 
@@ -50,6 +51,18 @@ pub(super) struct Parsed {
     pub(super) text: String,
 }
 
+impl Parsed {
+    /// The text as answers show it: values that may be secret are hidden.
+    pub(super) fn shown(&self) -> String {
+        match self.statement.kind {
+            StatementKind::InsertValues(_) | StatementKind::CreateConnector { .. } => {
+                format!("{};", masked(&self.statement))
+            }
+            _ => self.text.clone(),
+        }
+    }
+}
+
 /// True for statements that append to the command log.
 fn is_durable(statement: &Statement) -> bool {
     matches!(
@@ -76,18 +89,18 @@ impl Engine {
     pub fn execute(self: &Arc<Self>, request: &Request) -> Result<Vec<Entity>, Box<Failure>> {
         let mut session = self.begin(request)?;
         let statements = self.parse(request, &session)?;
-        for Parsed { statement, text } in &statements {
-            refuse_queries(statement).map_err(|refusal| Failure::of_statement(refusal, text.as_str()))?;
+        for parsed in &statements {
+            refuse_queries(&parsed.statement).map_err(|refusal| Failure::of_statement(refusal, parsed.shown()))?;
         }
         let is_durable = statements.iter().any(|parsed| is_durable(&parsed.statement));
         let mut commands = is_durable.then(|| self.commands.lock());
         self.validate(&statements, session.clone())?;
         let mut entities = Vec::with_capacity(statements.len());
-        for Parsed { statement, text } in &statements {
-            match self.run(statement, text, &mut session, commands.as_mut()) {
+        for parsed in &statements {
+            match self.run(&parsed.statement, &parsed.text, &mut session, commands.as_mut()) {
                 Ok(entity) => entities.extend(entity),
                 Err(diagnostic) => {
-                    return Err(Box::new(Failure { diagnostic, statement: Some(text.clone()), entities }));
+                    return Err(Box::new(Failure { diagnostic, statement: Some(parsed.shown()), entities }));
                 }
             }
         }
@@ -140,7 +153,8 @@ impl Engine {
     /// Reads all statements in a sandbox, each in the world that those before it would make.
     fn validate(&self, statements: &[Parsed], mut session: Session) -> Result<(), Box<Failure>> {
         let mut world = self.world().settled();
-        for Parsed { statement, text } in statements {
+        for parsed in statements {
+            let Parsed { statement, text } = parsed;
             let scope = Scope {
                 engine: self,
                 world: &world,
@@ -152,7 +166,7 @@ impl Engine {
             match handlers::handle(scope) {
                 Ok(Outcome::Command(command)) => world.apply(world.next_command, &command),
                 Ok(_) => {}
-                Err(refusal) => return Err(Failure::of_statement(refusal, text.as_str())),
+                Err(refusal) => return Err(Failure::of_statement(refusal, parsed.shown())),
             }
         }
         Ok(())

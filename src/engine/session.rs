@@ -51,6 +51,7 @@ impl Session {
                 .map(|value| value.eq_ignore_ascii_case("true")),
             output_topic_prefix: properties.get("topic.name.prefix").unwrap_or_default().to_owned(),
             compatibility,
+            key_follows_select: properties.is_on("ksql.new.query.planner.enabled", false),
             ..PlanSettings::default()
         }
     }

@@ -6,7 +6,7 @@ use crate::catalog::{CatalogChange, PersistentQuery, QueryId, Source};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::engine::command::{Command, CommandId, QueryAction, StoredQuery};
 use crate::engine::scope::{Outcome, Scope};
-use crate::planner::{PlannedQuery, QueryVerb, TopicPlan, explain_plan, plan_create_as, query_id};
+use crate::planner::{PlannedQuery, QueryVerb, TopicPlan, check_upgrade, explain_plan, plan_create_as, query_id};
 use crate::sql::ast::{CreateSourceAs, Ident, Literal, Property, SourceKind, Statement, StatementKind};
 
 use super::create_source::{already_there, create_id};
@@ -24,7 +24,10 @@ pub(super) fn create_as(scope: &mut Scope<'_>, create: &CreateSourceAs) -> Resul
     let Some(sink) = planned.sink.clone() else {
         return Err(Diagnostic::new(Code::Internal, "a CREATE … AS was planned without a sink"));
     };
-    let replaced = existing.and_then(|source| source.created_by.clone());
+    let replaced = match &existing {
+        Some(source) => check_replaced(scope, source, &planned)?,
+        None => None,
+    };
     let verb = match create.kind {
         SourceKind::Stream => QueryVerb::CreateStreamAs,
         SourceKind::Table => QueryVerb::CreateTableAs,
@@ -42,6 +45,24 @@ pub(super) fn create_as(scope: &mut Scope<'_>, create: &CreateSourceAs) -> Resul
     command.create_topics.extend(Scope::new_topic(&sink.topic));
     command.changes.insert(0, CatalogChange::PutSource(Box::new(source)));
     Ok(Outcome::Command(Box::new(command)))
+}
+
+/// The query whose graph is replaced, if the sink has one.
+fn check_replaced(scope: &Scope<'_>, sink: &Source, planned: &PlannedQuery) -> Result<Option<QueryId>, Diagnostic> {
+    let enabled = scope.session.properties().is_on("ksql.create.or.replace.enabled", true);
+    let writers: Vec<_> = scope.catalog().writers(&sink.name).map(|query| query.id.to_string()).collect();
+    if !enabled || writers.len() > 1 {
+        let why = if enabled {
+            format!("{} {} is written by several queries: {}", sink.kind.noun(), sink.name, writers.join(", "))
+        } else {
+            "CREATE OR REPLACE is switched off (ksql.create.or.replace.enabled)".to_owned()
+        };
+        return Err(scope.at(Diagnostic::new(Code::Unsupported, why)));
+    }
+    if let Some(old) = sink.created_by.as_ref().and_then(|id| scope.world.queries.get(id)) {
+        check_upgrade(&old.graph, &planned.graph).map_err(|error| scope.at(error))?;
+    }
+    Ok(sink.created_by.clone())
 }
 
 /// The command that stores and starts a planned query.

@@ -1,5 +1,6 @@
 //! The engine over a log in memory: scripts in, entities and rows out.
 
+mod crashes;
 mod ddl;
 mod queries;
 mod rows;
