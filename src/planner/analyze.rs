@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
-use super::context::PlanContext;
+use super::context::{Compatibility, PlanContext};
 use super::function_kinds::{calls, is_call};
 use super::group_by;
+use super::joins::{self, JoinKey, Joined};
 use super::magic_timestamp;
 use super::names::{NameGenerator, unique};
 use super::partition_by::{self, KeyPart};
@@ -59,6 +60,8 @@ pub(super) struct Analyzer<'a> {
     pub(super) ctx: &'a PlanContext<'a>,
     pub(super) target: Target<'a>,
     pub(super) scope: Scope,
+    /// What the joins make, once they are checked.
+    pub(super) joined: Option<Joined>,
 }
 
 /// Analyses a query.
@@ -68,18 +71,21 @@ pub(super) fn analyze<'a>(
     ctx: &'a PlanContext<'a>,
     target: Target<'a>,
 ) -> Result<Analyzed, Diagnostic> {
-    if let Some(join) = query.joins.first() {
-        Scope::single(&query.from, catalog)?;
-        for join in &query.joins {
-            Scope::single(&join.relation, catalog)?;
-        }
-        return Err(Diagnostic::not_implemented("JOIN").at(join.span));
-    }
-    let mut scope = Scope::single(&query.from, catalog)?;
-    if query.window.is_some() && scope.relation().source.window.is_none() {
+    let mut scope = Scope::of(query, catalog)?;
+    // ksqlDB does not find the bounds behind a join.
+    let finds_bounds = query.joins.is_empty() || ctx.settings.compatibility == Compatibility::Extended;
+    if query.window.is_some() && scope.relation().source.window.is_none() && finds_bounds {
         scope.add_window_bounds();
     }
-    let analyzer = Analyzer { query, catalog, ctx, target, scope };
+    let mut analyzer = Analyzer { query, catalog, ctx, target, scope, joined: None };
+    if !query.joins.is_empty() {
+        let edge = analyzer.scope.source_node().schema;
+        let mut joined = joins::analyze(&analyzer, &edge)?;
+        if let JoinKey::Synthetic(ty) = joined.key {
+            joined.key = JoinKey::AnyOf(vec![analyzer.scope.add_synthetic_key(ty)]);
+        }
+        analyzer.joined = Some(joined);
+    }
     analyzer.check_clauses()?;
     analyzer.run()
 }
@@ -91,7 +97,16 @@ impl Analyzer<'_> {
 
     /// Whether the rows of FROM make a stream or a table.
     pub(super) fn result_kind(&self) -> SourceKind {
-        self.source().kind
+        self.joined.as_ref().map_or(self.source().kind, |joined| joined.kind)
+    }
+
+    pub(super) fn is_over_table(&self) -> bool {
+        self.result_kind() == SourceKind::Table
+    }
+
+    /// The window suffix of the keys of the rows of FROM.
+    pub(super) fn result_window(&self) -> Option<WindowInfo> {
+        self.joined.as_ref().map_or(self.source().window, |joined| joined.window)
     }
 
     /// True if the WINDOW clause makes the window bounds, so that rows do not have them before.
@@ -142,7 +157,12 @@ impl Analyzer<'_> {
             return group_by::analyze(self, plan, &mut names);
         }
         let key = partition_by::key(self, plan.schema())?;
-        let select = select::resolve(self, key, plan.schema(), &mut names)?;
+        let mut select = select::resolve(self, key, plan.schema(), &mut names)?;
+        if let Some(Joined { key: JoinKey::AnyOf(viable), .. }) = &self.joined {
+            if self.query.partition_by.is_empty() {
+                select = select::with_join_key(self, select, viable)?;
+            }
+        }
         let repartitioned = select.repartitioned;
         if repartitioned {
             plan = Plan::PartitionBy(partition_by::node(plan, &select.key));
@@ -168,7 +188,10 @@ impl Analyzer<'_> {
 
     /// Clauses that parse and are checked, and cannot run yet.
     fn unbuilt(&self) -> Option<Diagnostic> {
-        match self.query.filter.as_ref().filter(|_| self.source().is_table()) {
+        if let Some(join) = self.query.joins.first() {
+            return Some(Diagnostic::not_implemented("JOIN").at(join.span));
+        }
+        match self.query.filter.as_ref().filter(|_| self.is_over_table()) {
             Some(condition) => Some(Diagnostic::not_implemented("WHERE over a table").at(condition.span)),
             None => None,
         }
@@ -176,7 +199,7 @@ impl Analyzer<'_> {
 
     fn project(&self, input: Plan, columns: Vec<SelectColumn>) -> Result<Analyzed, Diagnostic> {
         let is_client = self.target == Target::Client;
-        let on_deletes = is_client && self.source().is_table();
+        let on_deletes = is_client && self.is_over_table();
         let mut project = Vec::with_capacity(columns.len());
         let mut edge = Vec::with_capacity(columns.len());
         let mut output = Vec::with_capacity(columns.len());
@@ -191,7 +214,7 @@ impl Analyzer<'_> {
             });
             output.push(OutputColumn { name: column.name, ty, is_key });
         }
-        if !is_client && self.source().window.is_some() {
+        if !is_client && self.result_window().is_some() {
             for bound in ["WINDOWSTART", "WINDOWEND"].map(Name::from) {
                 edge.push(EdgeColumn { name: bound.clone(), ty: SqlType::BigInt });
                 project.push(ProjectColumn { name: bound.clone(), expr: Expr::column(bound), needs_value: false });
@@ -200,8 +223,8 @@ impl Analyzer<'_> {
         let schema = EdgeSchema::new(edge);
         let plan = Plan::Project(ProjectNode { input: Box::new(input), columns: project, schema });
         let keyless = output.iter().all(|column| !column.is_key);
-        let sources = vec![Arc::clone(self.source())];
-        let (kind, window) = (self.source().kind, self.source().window);
+        let sources = self.sources();
+        let (kind, window) = (self.result_kind(), self.result_window());
         Ok(Analyzed { plan, columns: output, sources, keyless, kind, window, unbuilt: self.unbuilt() })
     }
 
@@ -290,7 +313,7 @@ impl Analyzer<'_> {
             if !self.calls(&column.expr, Kind::Table) {
                 continue;
             }
-            if self.source().is_table() {
+            if self.is_over_table() {
                 return Err(Diagnostic::new(Code::Unsupported, "table functions are not supported over a table")
                     .at(column.expr.span));
             }
@@ -336,15 +359,26 @@ impl Analyzer<'_> {
         })
     }
 
-    /// The key of the source itself.
+    /// The key that rows of FROM come with; the key of a join that may be one of several columns is chosen later.
     pub(super) fn source_key(&self) -> Vec<KeyPart> {
-        self.scope
-            .relation()
-            .columns
-            .iter()
-            .filter(|column| column.role == ScopeRole::Key)
+        let edges: Vec<&Name> = match &self.joined {
+            Some(Joined { key: JoinKey::AllOf(key), .. }) => key.iter().collect(),
+            Some(_) => return vec![],
+            None => {
+                let columns = self.scope.relation().columns.iter();
+                columns.filter(|column| column.role == ScopeRole::Key).map(|column| &column.edge).collect()
+            }
+        };
+        edges
+            .into_iter()
+            .filter_map(|edge| self.scope.by_edge(edge))
             .map(|column| KeyPart::column(&column.name, &column.edge))
             .collect()
+    }
+
+    /// All sources, the first one first.
+    pub(super) fn sources(&self) -> Vec<Arc<Source>> {
+        self.scope.relations.iter().map(|relation| Arc::clone(&relation.source)).collect()
     }
 }
 

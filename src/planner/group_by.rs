@@ -3,8 +3,6 @@
 //! Analysis goes as far as the schema of the result, so that the sink is checked too. The operators are not built yet,
 //! so what passes is refused by name at the end.
 
-use std::sync::Arc;
-
 use super::aggregates::Aggregates;
 use super::analyze::{Analyzed, Analyzer, Target};
 use super::names::NameGenerator;
@@ -262,7 +260,7 @@ fn analyzed(analyzer: &Analyzer<'_>, plan: Plan, columns: Vec<SelectColumn>) -> 
     Ok(Analyzed {
         plan,
         columns: output,
-        sources: analyzer.scope.relations.iter().map(|relation| Arc::clone(&relation.source)).collect(),
+        sources: analyzer.sources(),
         keyless,
         kind: SourceKind::Table,
         window,

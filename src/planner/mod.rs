@@ -23,6 +23,7 @@ mod explain;
 mod function_kinds;
 mod group_by;
 mod insert_select;
+mod joins;
 mod lower;
 mod magic_timestamp;
 mod names;

@@ -66,7 +66,7 @@ pub(super) fn key(analyzer: &Analyzer<'_>, edge: &EdgeSchema) -> Result<Key, Dia
         return Ok(Key { parts: source_key, repartitioned: false });
     };
     let source = analyzer.source();
-    if source.is_table() {
+    if analyzer.is_over_table() {
         return Err(Diagnostic::new(
             Code::InvalidPartitioning,
             format!("table {} cannot be repartitioned: PARTITION BY is for streams", source.name),
@@ -103,7 +103,7 @@ pub(super) fn key(analyzer: &Analyzer<'_>, edge: &EdgeSchema) -> Result<Key, Dia
 }
 
 fn refuse_if_windowed(analyzer: &Analyzer<'_>, at: &Expr, key: Key) -> Result<Key, Diagnostic> {
-    if analyzer.source().window.is_none() {
+    if analyzer.result_window().is_none() {
         return Ok(key);
     }
     Err(Diagnostic::new(Code::InvalidPartitioning, "windowed sources cannot be repartitioned").at(at.span))

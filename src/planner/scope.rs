@@ -6,11 +6,12 @@
 use std::sync::Arc;
 
 use super::graph::SourceColumn;
+use super::names::unique;
 use super::plan::SourceNode;
 use crate::catalog::{Catalog, Source};
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::expressions::{EdgeColumn, EdgeSchema};
-use crate::sql::ast::{ColumnRef, Ident, Relation};
+use crate::sql::ast::{ColumnRef, Ident, Query, Relation};
 use crate::types::{ColumnRole, Name, SqlType};
 
 /// Where in the source a column lives.
@@ -21,6 +22,8 @@ pub(super) enum ScopeRole {
     Header,
     Pseudo,
     WindowBound,
+    /// The key of a join that no source has.
+    SyntheticKey,
 }
 
 /// A column that a name can mean.
@@ -85,23 +88,65 @@ impl Scope {
         Ok(Self { relations: vec![ScopeRelation { alias: relation.qualifier().clone(), source, columns }] })
     }
 
-    /// The one source of a query without joins.
+    /// A scope of all sources of FROM; with joins, the edge calls a column by its alias and its name.
+    pub(super) fn of(query: &Query, catalog: &Catalog) -> Result<Self, Diagnostic> {
+        let mut scope = Self::single(&query.from, catalog)?;
+        for join in &query.joins {
+            scope.relations.extend(Self::single(&join.relation, catalog)?.relations);
+        }
+        if query.joins.is_empty() {
+            return Ok(scope);
+        }
+        let mut taken: Vec<Name> = Vec::new();
+        for relation in &mut scope.relations {
+            for column in &mut relation.columns {
+                let name = format!("{}_{}", relation.alias.as_str(), column.name.as_str());
+                column.edge = unique(&name, |name| taken.contains(name));
+                taken.push(column.edge.clone());
+            }
+        }
+        Ok(scope)
+    }
+
+    /// The position of the source that a column of the edge belongs to.
+    pub(super) fn relation_of(&self, edge: &Name) -> Option<usize> {
+        self.relations.iter().position(|relation| relation.columns.iter().any(|column| column.edge == *edge))
+    }
+
+    /// Adds a key column that no source has: `ROWKEY`, numbered if a source has a column of that name.
+    pub(super) fn add_synthetic_key(&mut self, ty: SqlType) -> Name {
+        let mut name = Name::from("ROWKEY");
+        let mut number = 1;
+        while self.has_column(&name) {
+            name = Name::new(format!("ROWKEY_{number}"));
+            number += 1;
+        }
+        if let Some(first) = self.relations.first_mut() {
+            let (edge, from) = (name.clone(), SourceColumn::Key(0));
+            first.columns.push(ScopeColumn { name: name.clone(), edge, ty, role: ScopeRole::SyntheticKey, from });
+        }
+        name
+    }
+
+    /// True if several sources have a column that statements call `name`.
+    pub(super) fn is_shared(&self, name: &Name) -> bool {
+        let has = |relation: &&ScopeRelation| relation.columns.iter().any(|column| column.name == *name);
+        self.relations.iter().filter(has).count() > 1
+    }
+
+    /// The first source; the only one of a query without joins.
     pub(super) fn relation(&self) -> &ScopeRelation {
         &self.relations[0]
     }
 
     /// The node that reads the source.
     pub(super) fn source_node(&self) -> SourceNode {
-        let relation = self.relation();
+        let columns = || self.relations.iter().flat_map(|relation| &relation.columns);
         SourceNode {
-            source: Arc::clone(&relation.source),
-            columns: relation.columns.iter().map(|column| column.from.clone()).collect(),
+            source: Arc::clone(&self.relation().source),
+            columns: columns().map(|column| column.from.clone()).collect(),
             schema: EdgeSchema::new(
-                relation
-                    .columns
-                    .iter()
-                    .map(|column| EdgeColumn { name: column.edge.clone(), ty: column.ty.clone() })
-                    .collect(),
+                columns().map(|column| EdgeColumn { name: column.edge.clone(), ty: column.ty.clone() }).collect(),
             ),
         }
     }

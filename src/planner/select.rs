@@ -4,7 +4,7 @@ use super::analyze::Analyzer;
 use super::define_source::is_pseudo_column;
 use super::names::NameGenerator;
 use super::partition_by::{Key, KeyPart};
-use super::scope::ScopeRole;
+use super::scope::{ScopeColumn, ScopeRole};
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::expressions::EdgeSchema;
 use crate::sql::ast::{ColumnRef, Expr, ExprKind, Ident, SelectItem};
@@ -78,10 +78,15 @@ pub(super) fn resolve(
         match draft {
             Draft::Column(column) => columns.push(column),
             Draft::Star(qualifier, span) => {
-                if let Some(qualifier) = qualifier {
-                    analyzer.scope.qualified(&qualifier.name, qualifier.span)?;
+                let alias = match qualifier {
+                    Some(qualifier) => Some(&analyzer.scope.qualified(&qualifier.name, qualifier.span)?.alias),
+                    None => None,
+                };
+                if analyzer.joined.is_some() && !repartitioned {
+                    columns.extend(join_star(analyzer, alias, &parts, span));
+                } else {
+                    columns.extend(star(analyzer, &parts, &key_names, repartitioned, span));
                 }
-                columns.extend(star(analyzer, &parts, &key_names, repartitioned, span));
             }
         }
     }
@@ -109,7 +114,12 @@ fn alias_name(alias: &Ident) -> Result<Name, Diagnostic> {
 }
 
 fn default_name(analyzer: &Analyzer<'_>, expr: &Expr, names: &mut NameGenerator) -> Result<Name, Diagnostic> {
-    let name = names.name(expr);
+    let name = match &expr.kind {
+        ExprKind::Column(column) if analyzer.scope.is_shared(&column.name) => {
+            analyzer.scope.resolve(column, expr.span)?.edge.clone()
+        }
+        _ => names.name(expr),
+    };
     if analyzer.is_persistent() && is_pseudo_column(&name) {
         return Err(Diagnostic::new(
             Code::ReservedName,
@@ -161,14 +171,14 @@ fn star(
             span,
         })
         .collect();
-    let relation = analyzer.scope.relation();
+    let joins = analyzer.joined.is_some();
+    let all = || analyzer.scope.relations.iter().flat_map(|relation| &relation.columns);
     let mut add = |role: ScopeRole| {
-        for found in relation.columns.iter().filter(|column| column.role == role) {
+        for found in all().filter(|column| column.role == role) {
             let is_key = key.iter().any(|part| part.edge == found.edge);
             if !is_key {
-                let column = ColumnRef { qualifier: None, name: found.edge.clone() };
-                let expr = Expr::new(ExprKind::Column(column), span);
-                columns.push(SelectColumn { name: found.name.clone(), expr, ty: None, key: None, span });
+                let name = if joins { &found.edge } else { &found.name };
+                columns.push(star_column(name, found, None, span));
             }
         }
     };
@@ -183,6 +193,68 @@ fn star(
     columns
 }
 
+fn star_column(name: &Name, found: &ScopeColumn, key: Option<usize>, span: Span) -> SelectColumn {
+    let column = ColumnRef { qualifier: None, name: found.edge.clone() };
+    SelectColumn { name: name.clone(), expr: Expr::new(ExprKind::Column(column), span), ty: None, key, span }
+}
+
+/// The columns of `*` or `alias.*` over a join: each source's keys, values and headers, named by alias and name; a key
+/// that no source has comes first.
+fn join_star(analyzer: &Analyzer<'_>, alias: Option<&Name>, key: &[KeyPart], span: Span) -> Vec<SelectColumn> {
+    let mut columns = Vec::new();
+    let mut add = |found: &ScopeColumn| {
+        let part = key.iter().position(|part| part.edge == found.edge);
+        columns.push(star_column(&found.edge, found, part, span));
+    };
+    let relations = || analyzer.scope.relations.iter();
+    if alias.is_none() {
+        let synthetic = |column: &&ScopeColumn| column.role == ScopeRole::SyntheticKey;
+        relations().flat_map(|relation| &relation.columns).filter(synthetic).for_each(&mut add);
+    }
+    for relation in relations().filter(|relation| alias.is_none_or(|alias| *alias == relation.alias)) {
+        for role in [ScopeRole::Key, ScopeRole::Value, ScopeRole::Header] {
+            relation.columns.iter().filter(|column| column.role == role).for_each(&mut add);
+        }
+    }
+    columns
+}
+
+/// The key of a join's result: the first of the viable columns that is projected.
+pub(super) fn with_join_key(
+    analyzer: &Analyzer<'_>,
+    mut select: Selected,
+    viable: &[Name],
+) -> Result<Selected, Diagnostic> {
+    let is = |column: &SelectColumn, edge: &Name| column.expr == Expr::column(edge.clone());
+    let Some(edge) = viable.iter().find(|edge| select.columns.iter().any(|column| is(column, edge))) else {
+        if !analyzer.is_persistent() {
+            return Ok(select);
+        }
+        let listed: Vec<_> = viable.iter().map(|edge| shown(analyzer, edge)).collect();
+        return Err(Diagnostic::new(
+            Code::InvalidProjection,
+            format!("the SELECT list must hold the join expression {}", listed.join(" or ")),
+        )
+        .with_detail("It is the key of the result.")
+        .at(analyzer.query.span));
+    };
+    for column in select.columns.iter_mut().filter(|column| is(column, edge)) {
+        column.key = Some(0);
+    }
+    select.key = vec![KeyPart::column(edge, edge)];
+    Ok(select)
+}
+
+/// A column of the edge as statements write it.
+fn shown(analyzer: &Analyzer<'_>, edge: &Name) -> String {
+    match (analyzer.scope.by_edge(edge), analyzer.scope.relation_of(edge)) {
+        (Some(column), Some(relation)) if column.role != ScopeRole::SyntheticKey => {
+            format!("{}.{}", analyzer.scope.relations[relation].alias, column.name)
+        }
+        _ => edge.to_string(),
+    }
+}
+
 /// What messages call a part of a key that is just the source's.
 pub(super) const KEY_COLUMN: &str = "key column";
 
@@ -195,7 +267,7 @@ pub(super) fn for_sink(
     sink: &Name,
     what: &str,
 ) -> Result<Vec<SelectColumn>, Diagnostic> {
-    if analyzer.ctx.settings.key_follows_select && !analyzer.source().is_table() && what == KEY_COLUMN {
+    if analyzer.ctx.settings.key_follows_select && !analyzer.is_over_table() && what == KEY_COLUMN {
         let (keys, values): (Vec<_>, Vec<_>) = columns.into_iter().partition(|column| column.key.is_some());
         check_keys_once(&keys, key)?;
         return Ok(keys.into_iter().chain(values).collect());

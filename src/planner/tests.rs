@@ -4,6 +4,7 @@ mod define;
 mod expressions;
 mod graphs;
 mod grouping;
+mod joining;
 mod keys;
 mod rejections;
 mod stored;

@@ -145,7 +145,13 @@ fn custom_types_are_resolved_in_casts() {
 }
 
 #[test]
-fn lambda_parameters_do_not_hide_columns() {
+fn lambda_parameters_are_not_columns_and_do_not_hide_them() {
+    check(
+        &format!("{S} SELECT TRANSFORM(arr, x => x + n) AS d FROM s EMIT CHANGES;"),
+        "D ARRAY<INTEGER>
+         Project TRANSFORM(ARR, X => X + N) AS D
+           Source stream S",
+    );
     check_refused(
         &format!("{S} SELECT TRANSFORM(arr, n => n + 1) FROM s EMIT CHANGES;"),
         Code::DuplicateName,
