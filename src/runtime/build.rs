@@ -19,6 +19,7 @@ use crate::types::{Epoch, EventTime, Offset, Partition};
 use super::BuildError;
 use super::chain::Chain;
 use super::client::Client;
+use super::cursor::Cursor;
 use super::decode::SourceDecoder;
 use super::encode::SinkEncoder;
 use super::environment::Environment;
@@ -169,10 +170,10 @@ fn make_task(
                 until: start.until,
                 skip: plan.skip.iter().filter_map(skipped).collect(),
                 progress: Arc::clone(&progress),
-                decoder: SourceDecoder::new(source)?,
+                cursor: Cursor::new(info.id, partition, SourceDecoder::new(source)?),
+                shared: env.shared_readers.subscribe(info.id, partition, source, start.next),
                 next: start.next,
                 stream_time: start.stream_time,
-                block: None,
                 dry_since: None,
             };
             let task = env.scheduler.task(plan.lane, Box::new(body));

@@ -17,6 +17,7 @@ use super::processing_log::ProcessingLog;
 use super::push::PushQuery;
 use super::query::Query;
 use super::scheduler::{Scheduler, Task};
+use super::shared_reader::SharedReaders;
 use super::{Clock, RuntimeError, RuntimeSettings};
 
 /// What queries share.
@@ -30,6 +31,7 @@ pub(super) struct Environment {
     pub(super) processing_log: ProcessingLog,
     pub(super) offsets_topic: String,
     pub(super) offsets_topic_id: TopicId,
+    pub(super) shared_readers: SharedReaders,
     committer: Arc<dyn Committer>,
     // changing
     /// The last epoch of each query told in the offsets topic up to an offset.
@@ -64,6 +66,7 @@ impl Environment {
         Ok(Self {
             offsets_topic: positions::topic_name(&parts.service_id),
             offsets_topic_id: parts.offsets_topic_id,
+            shared_readers: SharedReaders::default(),
             log: parts.log,
             functions: parts.functions,
             clock: parts.clock,

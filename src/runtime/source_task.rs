@@ -9,14 +9,14 @@ use std::sync::atomic::Ordering;
 
 use crate::operators::Port;
 use crate::topics::{TopicError, TopicId};
-use crate::types::{EventTime, Offset, Partition, RecordBlock};
+use crate::types::{EventTime, Offset, Partition};
 
-use super::decode::SourceDecoder;
-use super::environment::Environment;
+use super::cursor::{Chunk, Cursor, Read, Wish};
 use super::pipeline::{Owner, Progress, SourceReport};
 use super::positions::SourcePosition;
 use super::processing_log::{Failed, ProcessingLogEntry};
 use super::scheduler::{Body, Next, Ran, Task};
+use super::shared_reader::Subscription;
 use super::stage_task::{Stopped, Worker};
 
 /// Reads one partition.
@@ -33,30 +33,21 @@ pub(super) struct SourceTask {
     pub(super) skip: BTreeSet<Offset>,
     pub(super) progress: Arc<Progress>,
     // changing
-    pub(super) decoder: SourceDecoder,
+    /// For what nobody else reads.
+    pub(super) cursor: Cursor,
+    /// For what other queries read at the same time.
+    pub(super) shared: Subscription,
     pub(super) next: Offset,
     pub(super) stream_time: Option<EventTime>,
-    /// Records read and not yet decoded: the block, and the first row to decode.
-    pub(super) block: Option<Unread>,
     /// When the source came to the log's end, by the scheduler's time.
     pub(super) dry_since: Option<std::time::Duration>,
 }
 
-/// What is left of a read.
-pub(super) struct Unread {
-    block: RecordBlock,
-    row: usize,
-    /// Where to read on behind the block.
-    then: Offset,
-}
-
 /// Whether records came.
-enum Read {
+enum Came {
     Rows(usize),
     /// At the log's end, or at the limit.
-    Dry {
-        advanced: bool,
-    },
+    Dry,
     /// Everything that was to be read has been.
     Ended,
 }
@@ -84,17 +75,17 @@ impl SourceTask {
         let read = self.read(owner)?;
         let drained = self.worker.drain(me, owner)?;
         match read {
-            Read::Rows(rows) => {
+            Came::Rows(rows) => {
                 self.dry_since = None;
                 self.report(owner, true, false, false);
                 Ok(Ran { rows, next: if drained { Next::Again } else { Next::Idle } })
             }
-            Read::Dry { advanced } => {
+            Came::Dry => {
                 self.rest(me);
-                self.report(owner, advanced || self.next != before, true, false);
+                self.report(owner, self.next != before, true, false);
                 Ok(Ran::IDLE)
             }
-            Read::Ended => {
+            Came::Ended => {
                 self.worker.output.be_idle();
                 self.report(owner, self.next != before, true, true);
                 Ok(Ran::IDLE)
@@ -110,47 +101,14 @@ impl SourceTask {
     }
 
     /// Reads and decodes the next records, and gives their rows to the operators.
-    fn read(&mut self, owner: &Arc<dyn Owner>) -> Result<Read, Stopped> {
-        let limit = Offset(self.progress.limit.load(Ordering::SeqCst)).min(self.until.unwrap_or(Offset(i64::MAX)));
-        if self.next >= limit {
-            return Ok(if self.until.is_some_and(|until| self.next >= until) {
-                Read::Ended
-            } else {
-                Read::Dry { advanced: false }
-            });
+    fn read(&mut self, owner: &Arc<dyn Owner>) -> Result<Came, Stopped> {
+        let until = self.until.unwrap_or(Offset(i64::MAX));
+        if self.next >= until {
+            return Ok(Came::Ended);
         }
-        if self.block.is_none() {
-            match self.fetch(owner)? {
-                Some(unread) => self.block = Some(unread),
-                None => {
-                    let ended = self.until.is_some_and(|until| self.next >= until);
-                    return Ok(if ended { Read::Ended } else { Read::Dry { advanced: false } });
-                }
-            }
-        }
-        let Some(unread) = &mut self.block else { return Ok(Read::Dry { advanced: false }) };
-        let most = if self.worker.gate.is_careful() { 1 } else { self.worker.env.settings.batch_rows };
-        let mut end = (unread.row + most).min(unread.block.len());
-        if unread.block.get(end - 1).offset >= limit {
-            end = unread.block.row_at(limit).clamp(unread.row, end);
-        }
-        let range = unread.row..end;
-        if range.is_empty() {
-            // A gap reaches over the limit.
-            self.next = limit;
-            return Ok(Read::Dry { advanced: true });
-        }
-        let (first, last) = (unread.block.get(range.start).offset, unread.block.get(range.end - 1).offset);
-        self.worker.place = Some((self.partition, first, last.next()));
-        let rows = range.len();
-        let bytes = unread.block.slice(range.clone()).data_bytes();
-        let mut bad = Vec::new();
-        let skip = &self.skip;
-        let decoded =
-            self.decoder.decode(&unread.block, range, self.partition, |offset| skip.contains(&offset), &mut bad);
-        let log_records = self.worker.env.settings.log_records;
-        for record in bad {
-            let row = log_records.then(|| value_of(&unread.block, record.offset)).flatten();
+        let Some(chunk) = self.chunk(owner, until)? else { return Ok(Came::Dry) };
+        self.next = chunk.next;
+        for (record, row) in chunk.bad {
             self.worker.entries.push(ProcessingLogEntry {
                 query: self.worker.query.clone(),
                 failed: record.failed,
@@ -161,37 +119,40 @@ impl SourceTask {
                 row,
             });
         }
-        unread.row = end;
-        self.next = last.next();
-        if end == unread.block.len() {
-            self.next = self.next.max(unread.then);
-            self.block = None;
-        }
         let counters = owner.counters();
-        counters.records_in.add(rows);
-        counters.bytes_in.add(bytes);
+        counters.records_in.add(chunk.records);
+        counters.bytes_in.add(chunk.bytes);
         counters.batches.add(1);
-        counters.null_keys_dropped.add(decoded.without_key);
-        self.worker.gate.add_bytes(self.worker.epoch, bytes);
-        if let Some(mut batch) = decoded.batch {
+        counters.null_keys_dropped.add(chunk.without_key);
+        self.worker.gate.add_bytes(self.worker.epoch, chunk.bytes);
+        if let Some(mut batch) = chunk.batch {
             counters.rows_in.add(batch.len());
             self.stream_time = stamp(&mut batch, self.stream_time);
             self.worker.give(Port(0), batch);
         }
-        Ok(Read::Rows(rows))
+        Ok(Came::Rows(chunk.records))
     }
 
-    /// Records from the log; `None` if there are none yet.
-    fn fetch(&mut self, owner: &Arc<dyn Owner>) -> Result<Option<Unread>, Stopped> {
+    /// The next records; `None` if there are none yet, or none may be read.
+    fn chunk(&mut self, owner: &Arc<dyn Owner>, until: Offset) -> Result<Option<Chunk>, Stopped> {
+        let is_careful = self.worker.gate.is_careful();
         loop {
-            let env: &Environment = &self.worker.env;
-            match env.log.read(self.topic, self.partition, self.next, env.settings.read_bytes) {
-                Ok(fetch) if !fetch.records.is_empty() => {
-                    return Ok(Some(Unread { block: fetch.records, row: 0, then: fetch.next }));
-                }
-                // A gap: there may be records behind it.
-                Ok(fetch) if fetch.next > self.next => self.next = fetch.next,
-                Ok(_) => return Ok(None),
+            let settings = &self.worker.env.settings;
+            let wish = Wish {
+                from: self.next,
+                limit: Offset(self.progress.limit.load(Ordering::SeqCst)).min(until),
+                records: if is_careful { 1 } else { settings.batch_rows },
+                bytes: settings.read_bytes,
+                keep_bad: settings.log_records,
+            };
+            // Until it is read: where a panic of the decoder happened.
+            self.worker.place = Some((self.partition, wish.from, wish.from.next()));
+            let log = self.worker.env.log.as_ref();
+            let shared = if is_careful || !self.skip.is_empty() { None } else { self.shared.next(log, wish) };
+            let read = shared.unwrap_or_else(|| self.cursor.next(log, wish, |offset| self.skip.contains(&offset)));
+            match read {
+                Ok(Read::Chunk(chunk)) => return Ok(Some(chunk)),
+                Ok(Read::Dry) => return Ok(None),
                 Err(TopicError::OffsetOutOfRange { offset, start }) if start > self.next => {
                     owner.counters().gaps.add(1);
                     let message = format!("records {offset} to {start} were removed before they were read");
@@ -200,8 +161,9 @@ impl SourceTask {
                 }
                 Err(error) => {
                     let topic = self.worker.topic.as_deref().unwrap_or_default();
+                    let reason = format!("cannot read topic {topic}: {error}");
                     self.worker.place = None;
-                    self.worker.fail(owner, format!("cannot read topic {topic}: {error}"));
+                    self.worker.fail(owner, reason);
                     return Err(Stopped);
                 }
             }
@@ -225,11 +187,6 @@ impl SourceTask {
             }
         }
     }
-}
-
-/// The value bytes of the record at `offset`.
-fn value_of(block: &RecordBlock, offset: Offset) -> Option<bytes::Bytes> {
-    block.iter().find(|record| record.offset == offset)?.value.map(bytes::Bytes::copy_from_slice)
 }
 
 /// Gives each row the running maximum of event times as its stream time.

@@ -11,6 +11,7 @@
 //! - all per-row parts have as many entries as `rows` has rows;
 //! - an update-before is directly followed by its update-after, never across a batch border.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, BooleanArray, RecordBatch, UInt32Array};
@@ -123,6 +124,30 @@ impl ChangeBatch {
         let rows = compute::take_record_batch(&self.rows, indices)?;
         let kept: Vec<usize> = indices.values().iter().map(|&row| row as usize).collect();
         Ok(self.pick(rows, &kept))
+    }
+
+    /// The rows of this range. Columns are shared, the rest is copied.
+    ///
+    /// # Panics
+    /// If the range is not within the batch.
+    #[must_use]
+    pub fn slice(&self, rows: Range<usize>) -> Self {
+        if rows == (0..self.len()) {
+            return self.clone();
+        }
+        let meta = RowMeta {
+            event_time: self.meta.event_time[rows.clone()].to_vec(),
+            stream_time: self.meta.stream_time[rows.clone()].to_vec(),
+            partition: self.meta.partition[rows.clone()].to_vec(),
+            offset: self.meta.offset[rows.clone()].to_vec(),
+            headers: self.meta.headers.as_ref().map(|headers| headers[rows.clone()].to_vec()),
+        };
+        let ops = match &self.ops {
+            Ops::Inserts => Ops::Inserts,
+            Ops::Each(ops) => Ops::Each(ops[rows.clone()].to_vec()),
+        };
+        let null_value = self.null_value.as_ref().map(|nulls| nulls.slice(rows.start, rows.len()));
+        Self { rows: self.rows.slice(rows.start, rows.len()), ops, null_value, meta }
     }
 
     /// The same changes with every update told as a delete, then an insert.

@@ -263,3 +263,40 @@ fn a_slow_client_stops_its_query_and_nobody_else() {
     scheduler.run_until_idle();
     assert_eq!(runtime.pushes(), vec![]);
 }
+
+#[test]
+fn queries_that_read_together_decode_once_and_see_what_they_would_alone() {
+    for seed in 0..30 {
+        let mut chance = fastrand::Rng::with_seed(seed);
+        let world = World::new(&[("a", 1), ("b", 1), ("c", 1), ("d", 1)]);
+        let settings = RuntimeSettings { batch_rows: chance.usize(1..7), read_bytes: 60, ..RuntimeSettings::default() };
+        let (runtime, scheduler) = world.seeded(seed, settings);
+        let mut expected = Vec::new();
+        for i in 0..60 {
+            let record = if chance.u8(0..10) == 0 { format!("x=bad@{i}") } else { format!("x={i}@{i}") };
+            world.produce("a", &record);
+            expected.extend((!record.contains("bad")).then_some(record));
+            match i {
+                10 => runtime.start_query(query("Q1", copy("a", "b"))).unwrap(),
+                20 => runtime.start_query(query("Q2", copy("a", "c"))).unwrap(),
+                30 => runtime.start_query(query("KEYS", keys("a", "d"))).unwrap(),
+                40 => runtime.pause(&id("Q1")).unwrap(),
+                45 => runtime.resume(&id("Q1")).unwrap(),
+                _ => {}
+            }
+            scheduler.run_steps(chance.usize(0..10));
+        }
+        runtime.wait_until_caught_up(None, SOON).unwrap();
+        assert_eq!(world.all("b"), expected, "seed {seed}");
+        assert_eq!(world.all("c"), expected, "seed {seed}");
+        // It wants keys alone: bad values are none of its business.
+        assert_eq!(world.all("d").len(), 60, "seed {seed}");
+    }
+}
+
+/// Copies keys and offsets, without looking at values.
+fn keys(from: &str, to: &str) -> Arc<OperatorGraph> {
+    let Input::Source(mut input) = source(from) else { unreachable!() };
+    input.columns = vec![SourceColumn::Key(0), SourceColumn::RowOffset];
+    graph(vec![(vec![Input::Source(input)], sink(to))])
+}
