@@ -1,15 +1,15 @@
-//! `thalweg test`: runs SQL scripts and conformance suites inside this process.
+//! `thalweg test`: SQL scripts and conformance suites against an engine in this process.
+//!
+//! Nothing outside this room asks whether it is tested: the runners set only public settings, listed in
+//! `fixture.rs`, and talk to the engine as a door does.
 
 mod arguments;
-
-use std::process::ExitCode;
+mod command;
+mod conformance;
+mod fixture;
+mod http;
+mod report;
+mod script;
 
 pub use arguments::TestArguments;
-
-/// `thalweg test`. Exit codes: 0 all passed (or all of `--expect`), 1 some failed, 2 bad usage or file.
-#[expect(clippy::print_stderr, reason = "a command's error")]
-pub fn run(arguments: &TestArguments) -> ExitCode {
-    let _ = arguments;
-    eprintln!("thalweg test: not implemented yet");
-    ExitCode::from(2)
-}
+pub use command::run;

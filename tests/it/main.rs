@@ -1,4 +1,6 @@
 //! The one integration binary: each further one would link the whole database again.
 
 mod fuzz_sql;
+mod kill_loop;
+mod server_process;
 mod tidy;

@@ -1,0 +1,194 @@
+//! SQL scripts: sqllogictest files (`.slt`) on every log, and SQL script tests (`.sql` with `--@test:`).
+//!
+//! A `.slt` file is one session on a fresh engine. `statement` and `query` records hold one statement each; after every
+//! one the runner waits until all persistent queries have caught up, so that a script needs no pauses. A SELECT with
+//! EMIT CHANGES ends by its LIMIT. Reading starts at the earliest offset unless the script SETs otherwise. Beyond SQL
+//! there is `RESTART SERVER;`, which ends the engine and opens it again on the same log.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use sqllogictest::{DB, DBOutput, DefaultColumnType};
+
+use crate::engine::{QueryAnswer, RowEvent};
+use crate::sql;
+use crate::sql::ast::StatementKind;
+
+use super::command::Job;
+use super::fixture::{Fixture, LogKind};
+use super::report::{CaseResult, Outcome};
+
+/// What a test script can say beyond SQL.
+const RESTART: &str = "RESTART SERVER";
+
+/// A job that runs a `.slt` file on each log.
+pub(super) fn job(path: &Path) -> Job {
+    let path = path.to_owned();
+    Job {
+        run: Box::new(move || CaseResult {
+            id: path.display().to_string(),
+            suite: "slt",
+            tier: None,
+            error_case: false,
+            outcome: match LogKind::ALL.into_iter().try_for_each(|log| run_file(&path, log)) {
+                Ok(()) => Outcome::Pass { note: None },
+                Err(reason) => Outcome::Fail(reason),
+            },
+        }),
+    }
+}
+
+fn run_file(path: &Path, log: LogKind) -> Result<(), String> {
+    let mut runner = sqllogictest::Runner::new(move || {
+        let session = Session::open(log).map_err(ScriptError);
+        async move { session }
+    });
+    runner.run_file(path).map_err(|error| format!("on the {} log: {}", log.as_str(), error.display(false)))
+}
+
+/// Adds a failure for each test of a SQL script test file; false if the file is none.
+///
+/// # Errors
+/// The file cannot be read.
+pub(super) fn sql_test_jobs(path: &Path, jobs: &mut Vec<Job>) -> anyhow::Result<bool> {
+    const MARK: &str = "--@test:";
+    let text = std::fs::read_to_string(path)?;
+    let shown = path.display().to_string();
+    let mut found = false;
+    for name in text.lines().filter_map(|line| line.trim().strip_prefix(MARK)) {
+        found = true;
+        let id = format!("sql/{shown}#{}", name.trim());
+        jobs.push(Job {
+            run: Box::new(move || CaseResult {
+                id: id.clone(),
+                suite: "sql",
+                tier: None,
+                error_case: false,
+                outcome: Outcome::Fail("NOT_IMPLEMENTED: SQL script tests".to_owned()),
+            }),
+        });
+    }
+    Ok(found)
+}
+
+/// A script's session on a fresh engine.
+struct Session {
+    fixture: Fixture,
+    properties: BTreeMap<String, String>,
+}
+
+/// Why a statement of a script failed; prints as a person would see it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct ScriptError(String);
+
+impl Session {
+    fn open(log: LogKind) -> Result<Self, String> {
+        let properties = BTreeMap::from([("auto.offset.reset".to_owned(), "earliest".to_owned())]);
+        Ok(Self { fixture: Fixture::for_scripts(log)?, properties })
+    }
+
+    fn statement(&mut self, text: &str) -> Result<DBOutput<DefaultColumnType>, String> {
+        let text = text.trim().trim_end_matches(';');
+        if text.eq_ignore_ascii_case(RESTART) {
+            self.fixture.restart()?;
+            return Ok(DBOutput::StatementComplete(0));
+        }
+        let text = format!("{text};");
+        let statements = sql::parse_statements(&text).map_err(|diagnostic| diagnostic.to_string())?;
+        let output = match statements.into_iter().next().map(|statement| statement.kind) {
+            Some(StatementKind::Set { name, value }) => {
+                self.properties.insert(name, value);
+                DBOutput::StatementComplete(0)
+            }
+            Some(StatementKind::Unset { name }) => {
+                self.properties.remove(&name);
+                DBOutput::StatementComplete(0)
+            }
+            Some(StatementKind::Query(_) | StatementKind::Print { .. }) => self.query(&text)?,
+            _ => {
+                let entities = self.fixture.execute(&text, &self.properties);
+                let entities = entities.map_err(|failure| failure.diagnostic.to_string())?;
+                let rows = entities.iter().flat_map(|entity| entity_rows(&serde_json::json!(entity))).collect();
+                DBOutput::Rows { types: vec![DefaultColumnType::Text], rows }
+            }
+        };
+        self.fixture.wait_until_caught_up()?;
+        Ok(output)
+    }
+
+    fn query(&self, text: &str) -> Result<DBOutput<DefaultColumnType>, String> {
+        let answer = self.fixture.query(text, &self.properties).map_err(|failure| failure.diagnostic.to_string())?;
+        match answer {
+            QueryAnswer::Rows(mut stream) => {
+                let types = vec![DefaultColumnType::Text; stream.columns.len()];
+                let mut rows = Vec::new();
+                while let Some(event) = stream.events.blocking_recv() {
+                    match event {
+                        RowEvent::Rows { rows: batch, tombstones } => {
+                            rows.extend(super::fixture::text_rows(&batch, tombstones.as_deref())?);
+                        }
+                        RowEvent::LimitReached | RowEvent::Completed => break,
+                        RowEvent::Failed(diagnostic) => return Err(diagnostic.to_string()),
+                    }
+                }
+                Ok(DBOutput::Rows { types, rows })
+            }
+            QueryAnswer::Print(mut stream) => {
+                let mut rows = Vec::new();
+                while let Some(line) = stream.lines.blocking_recv() {
+                    rows.push(vec![line]);
+                }
+                Ok(DBOutput::Rows { types: vec![DefaultColumnType::Text], rows })
+            }
+        }
+    }
+}
+
+/// What a script can compare of a statement's answer: one line of text a row.
+fn entity_rows(entity: &serde_json::Value) -> Vec<Vec<String>> {
+    let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let line = |text: String| vec![text];
+    let lists = [
+        ("streams", "streams"),
+        ("tables", "tables"),
+        ("kafka_topics", "topics"),
+        ("queries", "queries"),
+        ("function_names", "functions"),
+    ];
+    let kind = entity["@type"].as_str().unwrap_or_default();
+    if let Some((_, member)) = lists.iter().find(|(name, _)| *name == kind) {
+        let items = entity[*member].as_array().into_iter().flatten();
+        return items.map(|item| line(text(item.get("name").or_else(|| item.get("id")).unwrap_or(item)))).collect();
+    }
+    match kind {
+        "currentStatus" => vec![line(text(&entity["commandStatus"]["message"]))],
+        "warning_entity" => vec![line(text(&entity["message"]))],
+        "sourceDescription" => {
+            let fields = entity["sourceDescription"]["fields"].as_array().into_iter().flatten();
+            fields.map(|field| line(format!("{} {}", text(&field["name"]), text(&field["schema"]["type"])))).collect()
+        }
+        "queryDescription" => {
+            let plan = text(&entity["queryDescription"]["executionPlan"]);
+            plan.lines().map(|text| line(text.to_owned())).collect()
+        }
+        _ => vec![line(entity.to_string())],
+    }
+}
+
+impl DB for Session {
+    type Error = ScriptError;
+    type ColumnType = DefaultColumnType;
+
+    fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, ScriptError> {
+        self.statement(sql).map_err(ScriptError)
+    }
+
+    fn engine_name(&self) -> &str {
+        "thalweg"
+    }
+
+    fn shutdown(&mut self) {
+        self.fixture.shutdown();
+    }
+}
