@@ -44,9 +44,14 @@ async fn query(doors: Doors, request: HttpRequest<Body>, endpoint: QueryEndpoint
         return Err(Refusal::bad_request("the request holds no statement"));
     }
     let answer = doors.call(move |engine| engine.query(&request)).await?.map_err(|failure| {
-        let too_many = failure.diagnostic.code == Code::TooManyRequests;
+        let code = failure.diagnostic.code;
         let refusal = Refusal::from(failure);
-        if too_many { refusal.renumbered(number::MAX_PUSH_QUERIES) } else { refusal }
+        match code {
+            Code::TooManyRequests => refusal.renumbered(number::MAX_PUSH_QUERIES),
+            // 40002 tells a client of /ksql to come here.
+            Code::WrongEndpoint => refusal.renumbered(number::BAD_STATEMENT),
+            _ => refusal,
+        }
     })?;
     Ok(match answer {
         QueryAnswer::Rows(rows) => {

@@ -294,3 +294,127 @@ async fn a_reader_that_follows_ends_when_the_server_stops() {
     bench.stop().await;
     assert_eq!(read_until(&mut socket, "\r\n\r\n").await, "0\r\n\r\n");
 }
+
+fn select(sql: &str) -> String {
+    serde_json::json!({ "sql": sql, "properties": { "auto.offset.reset": "earliest" } }).to_string()
+}
+
+/// The answer with the query's id replaced: it differs from run to run.
+fn without_id(answer: &str) -> String {
+    let (before, rest) = answer.split_once("\"queryId\":\"").unwrap();
+    let (_, after) = rest.split_once('"').unwrap();
+    format!("{before}\"queryId\":\"?\"{after}")
+}
+
+async fn bench_with_rows() -> Bench {
+    let bench = Bench::open().await;
+    bench.ksql(STREAM).await;
+    bench.ksql("INSERT INTO S (K, V) VALUES ('a', 1); INSERT INTO S (K) VALUES ('b');").await;
+    bench
+}
+
+#[tokio::test]
+async fn a_push_query_in_all_layouts() {
+    let bench = bench_with_rows().await;
+    let sql = select("SELECT * FROM S EMIT CHANGES LIMIT 2;");
+    for (accept, expected) in [
+        (
+            "*/*",
+            "200 application/vnd.ksqlapi.delimited.v1\n\
+             {\"queryId\":\"?\",\"columnNames\":[\"K\",\"V\"],\"columnTypes\":[\"STRING\",\"INTEGER\"]}\n\
+             [\"a\",1]\n[\"b\",null]",
+        ),
+        (
+            "application/json",
+            "200 application/json\n\
+             [{\"queryId\":\"?\",\"columnNames\":[\"K\",\"V\"],\"columnTypes\":[\"STRING\",\"INTEGER\"]},[\"a\",1],[\"b\",null]]",
+        ),
+        (
+            "application/vnd.ksql.v1+json",
+            "200 application/vnd.ksql.v1+json\n\
+             [{\"header\":{\"queryId\":\"?\",\"schema\":\"`K` STRING, `V` INTEGER\"}},\n\
+             {\"row\":{\"columns\":[\"a\",1]}},\n{\"row\":{\"columns\":[\"b\",null]}},\n\
+             {\"finalMessage\":\"Limit Reached\"}]",
+        ),
+    ] {
+        let answer = bench.ask(&format!("POST /query-stream\naccept: {accept}"), &sql).await;
+        assert_eq!(without_id(&answer), expected, "{accept}");
+    }
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_scan_of_a_stream_over_the_older_endpoint() {
+    let bench = bench_with_rows().await;
+    let answer = bench.ask("POST /query", "{\"ksql\":\"SELECT V FROM S;\"}").await;
+    assert_eq!(
+        without_id(&answer),
+        "200 application/vnd.ksql.v1+json\n[{\"header\":{\"queryId\":\"?\",\"schema\":\"`V` INTEGER\"}},\n\
+         {\"row\":{\"columns\":[1]}},\n{\"row\":{\"columns\":[null]}},\n{\"finalMessage\":\"Query Completed\"}]"
+    );
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn printing_tells_formats_over_the_older_endpoint_only() {
+    let bench = bench_with_rows().await;
+    let old = bench.ask("POST /query", "{\"ksql\":\"PRINT s FROM BEGINNING LIMIT 1;\"}").await;
+    assert!(old.starts_with("200 application/json\nKey format: "), "{old}");
+    let new = bench.ask("POST /query-stream", &select("PRINT s FROM BEGINNING LIMIT 1;")).await;
+    assert!(new.starts_with("200 application/vnd.ksqlapi.delimited.v1\nrowtime: "), "{new}");
+    let head = "POST /query-stream\naccept: application/json";
+    bench.check(head, &select("PRINT s FROM BEGINNING LIMIT 1;"), "406").await;
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_no_query_is_a_bad_statement() {
+    let bench = bench_with_rows().await;
+    for sql in ["SHOW STREAMS;", "SELECT * FROM S; SELECT * FROM S;", "SELECT * FROM T EMIT CHANGES;", "SELECT"] {
+        let refused = bench.ask("POST /query-stream", &select(sql)).await;
+        let expected = "400 application/json\n{\"@type\":\"statement_error\",\"error_code\":40001,";
+        assert!(refused.starts_with(expected), "{refused}");
+    }
+    let refused = bench.ksql("SELECT * FROM S EMIT CHANGES;").await;
+    assert!(refused.contains("\"error_code\":40002,"), "{refused}");
+    let refused = bench.ask("POST /close-query", "{\"queryId\":\"nope\"}").await;
+    assert!(refused.contains("\"error_code\":40000,") && refused.contains("nope"), "{refused}");
+    bench.stop().await;
+}
+
+/// Starts a push query on a connection of its own and reads its header; gives the query's id.
+async fn open_push(bench: &Bench) -> (TcpStream, String) {
+    let mut socket = TcpStream::connect(&bench.host).await.unwrap();
+    let sql = select("SELECT * FROM S EMIT CHANGES;");
+    let head = format!("POST /query-stream HTTP/1.1\r\nhost: {}\r\ncontent-length: {}\r\n\r\n", bench.host, sql.len());
+    socket.write_all((head + &sql).as_bytes()).await.unwrap();
+    let header = read_until(&mut socket, "\"columnTypes\"").await;
+    let (_, rest) = header.split_once("\"queryId\":\"").unwrap();
+    let id = rest.split_once('"').unwrap().0.to_owned();
+    (socket, id)
+}
+
+#[tokio::test]
+async fn a_push_query_ends_by_close_query_and_with_its_connection() {
+    let bench = bench_with_rows().await;
+    let (mut closed, id) = open_push(&bench).await;
+    bench.check("POST /close-query", &format!("{{\"queryId\":\"{id}\"}}"), "200").await;
+    read_until(&mut closed, "\r\n0\r\n\r\n").await;
+
+    let (dropped, id) = open_push(&bench).await;
+    drop(dropped);
+    // The server notices by itself; until then the query is in the metrics.
+    while bench.ask("GET /metrics", "").await.contains(&id) {
+        tokio::task::yield_now().await;
+    }
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_stopping_server_ends_push_queries_with_their_last_bytes() {
+    let bench = bench_with_rows().await;
+    let (mut socket, _) = open_push(&bench).await;
+    bench.stop().await;
+    let rest = read_until(&mut socket, "0\r\n\r\n").await;
+    assert!(rest.ends_with("0\r\n\r\n"), "{rest}");
+}

@@ -3,4 +3,5 @@
 mod fuzz_sql;
 mod kill_loop;
 mod server_process;
+mod server_start;
 mod tidy;
