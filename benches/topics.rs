@@ -2,6 +2,8 @@
 //!
 //! Appends keep sixteen transactions under way, as pipelines on several workers do; `one by one` waits for each.
 
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on should say where")]
+
 use std::hint::black_box;
 use std::sync::mpsc;
 use std::time::Duration;

@@ -12,13 +12,14 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::cleaner::Effort;
 use super::journal::DiskFault;
 use super::{Compression, EmbeddedLog, EmbeddedSettings, Fsync, OpenError};
 use crate::topics::conformance::{
     self, DELETE_RETENTION_MS, MAX_RECORD_BYTES, Subject, append, conformance_suite, create, read, transaction,
 };
 use crate::topics::memory::Fault;
-use crate::topics::{CleanupPolicy, TopicConfig, TopicLog, Transaction};
+use crate::topics::{CleanupPolicy, CommitOutcome, TopicConfig, TopicLog, Transaction};
 use crate::types::{Offset, Partition};
 
 /// A log in a folder of its own, with a clock that is moved by hand.
@@ -241,4 +242,43 @@ fn a_reader_keeps_its_place_while_segments_are_cleaned_away() {
     log.clean().unwrap();
     let next = log.read(id, Partition(0), first.next, 1 << 20).unwrap();
     assert!(next.records.get(0).offset >= Offset(90) && next.end == Offset(100));
+}
+
+#[test]
+fn the_background_compacts_what_gained_enough() {
+    let folder = Folder::new(EmbeddedSettings { segment_bytes: 64 << 10, fsync: Fsync::Os, ..settings() });
+    let log = folder.embedded();
+    let config = TopicConfig { cleanup: CleanupPolicy::Compact, ..TopicConfig::default() };
+    log.create_topic("t", &config).unwrap();
+    let value = "x".repeat(1000);
+    for i in 0..100 {
+        let batch: String = (0..10).map(|n| format!("k{}={value} ", (i + n) % 20)).collect();
+        append(&**log, &[("t", 0, &batch)]);
+    }
+    log.shared().clean(Effort::Background).unwrap();
+    let held: u64 =
+        std::fs::read_dir(folder.folder.path()).unwrap().map(|f| f.unwrap().metadata().unwrap().len()).sum();
+    assert!(held < 300_000, "{held} bytes are left of a million");
+    let found = read(&**log, "t", 0);
+    assert!((0..20).all(|key| found.contains(&format!(":k{key}="))));
+}
+
+#[test]
+fn a_commit_still_queued_when_its_committer_is_fenced_never_takes_effect() {
+    let mut folder = Folder::new(settings());
+    let log = Arc::clone(folder.embedded());
+    create(&*log, "t", 1);
+    let old = log.committer("q").unwrap();
+    let finish = folder.open_transaction(transaction(&[("t", 0, "a=1")]), true);
+    let (sender, receiver) = mpsc::sync_channel(1);
+    old.commit(transaction(&[("t", 0, "b=2")]), Box::new(move |outcome| sender.send(outcome).unwrap()));
+    let opener = Arc::clone(&log);
+    let opening = std::thread::spawn(move || drop(opener.committer("q").unwrap()));
+    while !log.shared().queue.is_fenced(&("q".into(), 1)) {
+        std::thread::yield_now();
+    }
+    finish();
+    opening.join().unwrap();
+    assert_eq!(receiver.recv().unwrap(), CommitOutcome::Fenced);
+    assert_eq!(read(&*log, "t", 0), "0:a=1");
 }

@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use super::{Folder, settings};
-use crate::topics::TopicLog;
 use crate::topics::conformance::{append, create, read, transaction};
 use crate::topics::embedded::{EmbeddedLog, EmbeddedSettings, Fsync, OpenError};
+use crate::topics::{CleanupPolicy, TopicConfig, TopicLog};
 
 /// A closed folder with commits to two topics, and the position of each frame and of the end.
 fn written(fsync: Fsync) -> (Folder, Vec<usize>) {
@@ -155,6 +155,39 @@ fn sealed_segments_do_without_their_index_and_are_not_read_when_damaged() {
     folder.open();
     let error = crate::topics::conformance::read_from(&**folder.embedded(), "t", 0, 0).unwrap_err();
     assert!(error.to_string().contains("is damaged"), "{error}");
+}
+
+#[test]
+fn old_segments_that_cleaning_did_not_come_to_remove_count_for_nothing() {
+    let mut folder = Folder::new(EmbeddedSettings { segment_bytes: 400, ..settings() });
+    let config = TopicConfig { cleanup: CleanupPolicy::Compact, ..TopicConfig::default() };
+    folder.embedded().create_topic("t", &config).unwrap();
+    create(&**folder.embedded(), "u", 1);
+    for i in 0..40 {
+        let entries = [("t", 0, &format!("k{}={i}", i % 3)[..]), ("u", 0, &format!("k={i}"))];
+        append(&**folder.embedded(), &entries[..if i % 9 == 0 { 2 } else { 1 }]);
+    }
+    folder.close();
+    let path = folder.folder.path().to_owned();
+    let mut before = vec![];
+    for entry in fs::read_dir(&path).unwrap() {
+        let file = entry.unwrap().path();
+        before.push((file.clone(), fs::read(&file).unwrap()));
+    }
+    folder.open();
+    folder.embedded().clean().unwrap();
+    let cleaned = content(&**folder.embedded());
+    assert_eq!(cleaned.0, "37:k1=37 38:k2=38 39:k0=39");
+    for _ in 0..2 {
+        folder.close();
+        for (file, bytes) in before.iter().filter(|(file, _)| !file.exists()) {
+            fs::write(file, bytes).unwrap();
+        }
+        folder.open();
+        assert_eq!(content(&**folder.embedded()), cleaned);
+        folder.embedded().clean().unwrap();
+        assert_eq!(content(&**folder.embedded()), cleaned);
+    }
 }
 
 #[test]
