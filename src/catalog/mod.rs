@@ -178,3 +178,6 @@ impl Catalog {
         next
     }
 }
+
+#[cfg(test)]
+mod tests;

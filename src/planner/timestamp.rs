@@ -2,6 +2,7 @@
 
 use super::properties::Properties;
 use crate::diagnostics::{Code, Diagnostic};
+use crate::functions::java_time::JavaPattern;
 use crate::planner::graph::TimestampColumn;
 use crate::types::{Schema, SqlType};
 
@@ -42,27 +43,10 @@ pub(super) fn column(properties: &Properties, schema: &Schema) -> Result<Option<
         }
     }
     if let Some(format) = format {
-        check_pattern(&format.value).map_err(|reason| {
+        JavaPattern::compile(&format.value).map_err(|reason| {
             Diagnostic::new(Code::InvalidTimestamp, format!("TIMESTAMP_FORMAT is not a date-time pattern: {reason}"))
                 .at(format.span)
         })?;
     }
     Ok(Some(TimestampColumn { column: column.name.clone(), format: format.map(|format| format.value.clone()) }))
-}
-
-/// The letters and quotes of a Java date-time pattern are well formed.
-fn check_pattern(pattern: &str) -> Result<(), String> {
-    let mut quoted = false;
-    for c in pattern.chars() {
-        match c {
-            '\'' => quoted = !quoted,
-            _ if quoted => {}
-            'A'..='Z' | 'a'..='z' if !"GuyDMLdQqYwWEecFaBhKkHmsSAnNVvzOXxZp".contains(c) => {
-                return Err(format!("unknown pattern letter {c}"));
-            }
-            '{' | '}' | '#' => return Err(format!("character {c} is kept")),
-            _ => {}
-        }
-    }
-    if quoted { Err("a quote is not closed".to_owned()) } else { Ok(()) }
 }
