@@ -18,7 +18,7 @@ use thalweg::sql::ast::StatementKind;
 use thalweg::sql::parse_statements;
 use thalweg::topics::embedded::{EmbeddedLog, EmbeddedSettings};
 use thalweg::topics::memory::MemoryLog;
-use thalweg::topics::{CleanupPolicy, PartitionRecords, TopicConfig, TopicLog, Transaction};
+use thalweg::topics::{CleanupPolicy, CommitOutcome, PartitionRecords, TopicConfig, TopicLog, Transaction};
 use thalweg::types::{EventTime, Partition, Record, RecordBlock};
 
 const STATEMENTS: &str = "
@@ -111,14 +111,18 @@ fn run(kind: &str, name: &str, sql: &str, log: &Arc<dyn TopicLog>, blocks: &[Rec
     for topic in ["in", "out"] {
         log.create_topic(topic, &config).expect("a new topic");
     }
-    let (done, answered) = std::sync::mpsc::sync_channel(blocks.len());
-    for block in blocks {
-        let records =
-            vec![PartitionRecords { topic: "in".to_owned(), partition: Partition(0), records: block.clone() }];
-        let done = done.clone();
-        log.append(Transaction { records }, Box::new(move |outcome| done.send(outcome).expect("room for all")));
+    for blocks in blocks.chunks(100) {
+        let (done, answered) = std::sync::mpsc::sync_channel(blocks.len());
+        for block in blocks {
+            let records =
+                vec![PartitionRecords { topic: "in".to_owned(), partition: Partition(0), records: block.clone() }];
+            let done = done.clone();
+            log.append(Transaction { records }, Box::new(move |outcome| done.send(outcome).expect("room for all")));
+        }
+        for outcome in answered.iter().take(blocks.len()) {
+            assert!(matches!(outcome, CommitOutcome::Committed(_)), "{outcome:?}");
+        }
     }
-    answered.iter().take(blocks.len()).for_each(drop);
     let runtime = Runtime::start(RuntimeParts {
         log: Arc::clone(log),
         functions: Arc::new(FunctionRegistry::builtin()),

@@ -14,21 +14,22 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, BooleanArray, BooleanBufferBuilder, Int32Array, Int64Array,
-    ListArray, RecordBatch, RecordBatchOptions, StringArray, StructArray,
+    Array, ArrayRef, BinaryArray, BinaryBuilder, BooleanArray, BooleanBufferBuilder, Int32Array, Int64Array, ListArray,
+    RecordBatch, RecordBatchOptions, StringArray, StructArray,
 };
 use datafusion::arrow::buffer::OffsetBuffer;
-use datafusion::arrow::datatypes::{DataType, Field, Int64Type, SchemaRef, TimestampMillisecondType};
+use datafusion::arrow::datatypes::{DataType, Field, SchemaRef};
 
 use crate::diagnostics::Diagnostic;
 use crate::formats::{RecordDecoder, Side, decoder};
 use crate::planner::graph::{SourceColumn, SourceInput};
 use crate::types::{
-    ChangeBatch, EventTime, Header, Offset, Op, Ops, Partition, RecordBlock, RecordView, RowMeta, SqlType, WindowInfo,
+    ChangeBatch, EventTime, Header, Offset, Op, Ops, Partition, RecordBlock, RecordView, RowMeta, WindowInfo,
     WindowType,
 };
 
 use super::BuildError;
+use super::event_time::TimeReader;
 use super::processing_log::Failed;
 
 /// A record that made no row.
@@ -62,7 +63,7 @@ enum From {
 #[derive(Debug)]
 enum TimeFrom {
     Record,
-    Column { from: From, in_value: bool },
+    Column { from: From, in_value: bool, reader: TimeReader },
 }
 
 /// Reads records of one source.
@@ -108,20 +109,17 @@ impl SourceDecoder {
         let time = match &source.timestamp {
             None => TimeFrom::Record,
             Some(timestamp) => {
-                if timestamp.format.is_some() {
-                    return Err(Diagnostic::not_implemented("TIMESTAMP_FORMAT").into());
-                }
                 let find = |side: &Side| side.columns.iter().position(|column| column.name == timestamp.column);
                 match (find(&source.value), find(&source.key)) {
                     (Some(index), _) => {
-                        readable_as_time(&source.value.columns[index].ty)?;
+                        let reader = TimeReader::new(timestamp, &source.value.columns[index].ty)?;
                         let from = From::new(&SourceColumn::Value(index), &mut key_wanted, &mut value_wanted);
-                        TimeFrom::Column { from, in_value: true }
+                        TimeFrom::Column { from, in_value: true, reader }
                     }
                     (None, Some(index)) => {
-                        readable_as_time(&source.key.columns[index].ty)?;
+                        let reader = TimeReader::new(timestamp, &source.key.columns[index].ty)?;
                         let from = From::new(&SourceColumn::Key(index), &mut key_wanted, &mut value_wanted);
-                        TimeFrom::Column { from, in_value: false }
+                        TimeFrom::Column { from, in_value: false, reader }
                     }
                     (None, None) => return Err(Diagnostic::not_implemented("TIMESTAMP of a header column").into()),
                 }
@@ -236,14 +234,19 @@ impl SourceDecoder {
         }
         let nulls = rows.nulls.as_mut().map(BooleanBufferBuilder::finish);
         let mut keep = None;
-        if let TimeFrom::Column { from, in_value } = &self.time {
+        if let TimeFrom::Column { from, in_value, reader } = &self.time {
             let column = match from {
                 From::Key(at) => &key[*at],
                 From::Value(at) => &value[*at],
                 _ => unreachable!("event time comes from a key or value column"),
             };
-            keep =
-                extract_times(column, |row| *in_value && nulls.as_ref().is_some_and(|n| n.value(row)), &mut rows, bad);
+            keep = extract_times(
+                reader,
+                column,
+                |row| *in_value && nulls.as_ref().is_some_and(|n| n.value(row)),
+                &mut rows,
+                bad,
+            );
         }
         let columns: Vec<ArrayRef> =
             self.columns.iter().map(|from| self.column(from, &key, &value, &rows, partition)).collect();
@@ -315,13 +318,6 @@ impl From {
     }
 }
 
-fn readable_as_time(ty: &SqlType) -> Result<(), BuildError> {
-    match ty {
-        SqlType::BigInt | SqlType::Timestamp => Ok(()),
-        other => Err(Diagnostic::not_implemented(format!("event time from a column of type {other}")).into()),
-    }
-}
-
 /// Cuts the window off a key: start for time windows, end and start for sessions, 8 bytes each, big-endian.
 fn split_window(key: &[u8], window: WindowInfo) -> Option<(&[u8], (i64, i64))> {
     let number = |bytes: &[u8]| bytes.try_into().ok().map(i64::from_be_bytes);
@@ -336,36 +332,31 @@ fn split_window(key: &[u8], window: WindowInfo) -> Option<(&[u8], (i64, i64))> {
 
 /// Replaces the rows' times by those of `column`; says which rows stay if some cannot.
 fn extract_times(
+    reader: &TimeReader,
     column: &ArrayRef,
     keeps_record_time: impl Fn(usize) -> bool,
     rows: &mut Rows,
     bad: &mut Vec<BadRecord>,
 ) -> Option<BooleanArray> {
-    let millis = match column.data_type() {
-        DataType::Int64 => column.as_primitive::<Int64Type>().values(),
-        _ => column.as_primitive::<TimestampMillisecondType>().values(),
-    };
-    let mut dropped = Vec::new();
+    let mut keep = None;
+    let count = rows.times.len();
     for (row, time) in rows.times.iter_mut().enumerate() {
-        if !keeps_record_time(row) {
-            *time = EventTime(if column.is_null(row) { -1 } else { millis[row] });
-        }
-        if time.0 < 0 {
-            let message = if column.is_null(row) {
-                "event time is null".to_owned()
-            } else {
-                format!("event time {time} is negative")
-            };
-            bad.push(BadRecord { offset: rows.offsets[row], failed: Failed::Timestamp, message });
-            dropped.push(row);
+        let read = if !keeps_record_time(row) {
+            reader.read(column, row)
+        } else if time.0 < 0 {
+            Err(format!("the record's timestamp {time} is negative"))
+        } else {
+            Ok(*time)
+        };
+        match read {
+            Ok(read) => *time = read,
+            Err(message) => {
+                bad.push(BadRecord { offset: rows.offsets[row], failed: Failed::Timestamp, message });
+                keep.get_or_insert_with(|| vec![true; count])[row] = false;
+            }
         }
     }
-    if dropped.is_empty() {
-        return None;
-    }
-    let mut keep = vec![true; rows.times.len()];
-    dropped.into_iter().for_each(|row| keep[row] = false);
-    Some(BooleanArray::from(keep))
+    keep.map(BooleanArray::from)
 }
 
 /// Headers as ARRAY<STRUCT<KEY STRING, VALUE BYTES>>; records without headers have an empty array.

@@ -9,22 +9,22 @@
 //! A row whose timestamp is negative or null makes no record and is reported. Headers of the triggering record go
 //! along. Records of one key go to one partition, in order; records without a key go, batch by batch, round robin.
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
+use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray};
 use datafusion::arrow::buffer::BooleanBuffer;
-use datafusion::arrow::datatypes::{DataType, Int64Type, TimestampMillisecondType};
+use datafusion::arrow::datatypes::Int64Type;
 
-use crate::diagnostics::Diagnostic;
 use crate::expressions::EdgeSchema;
 use crate::formats::{EncodeError, EncodedSide, RecordEncoder, encoder};
 use crate::operators::RowError;
 use crate::planner::graph::SinkOutput;
 use crate::topics::{PartitionRecords, partition_for_key};
 use crate::types::{
-    ChangeBatch, EventTime, Header, Name, Offset, Op, Ops, Partition, RecordBlockBuilder, RecordView, SqlType,
-    WindowInfo, WindowType,
+    ChangeBatch, EventTime, Header, Name, Offset, Op, Ops, Partition, RecordBlockBuilder, RecordView, WindowInfo,
+    WindowType,
 };
 
 use super::BuildError;
+use super::event_time::TimeReader;
 
 /// Writes rows as records of one sink, gathered by partition until the barrier.
 pub(super) struct SinkEncoder {
@@ -36,7 +36,7 @@ pub(super) struct SinkEncoder {
     key_columns: Vec<usize>,
     value_columns: Vec<usize>,
     window: Option<(WindowInfo, usize, usize)>,
-    timestamp: Option<usize>,
+    timestamp: Option<(usize, TimeReader)>,
     // changing
     key: Box<dyn RecordEncoder>,
     value: Box<dyn RecordEncoder>,
@@ -81,10 +81,7 @@ impl SinkEncoder {
             None => None,
             Some(timestamp) => {
                 let index = column(timestamp.column.as_str())?;
-                match edge.columns()[index].ty {
-                    SqlType::BigInt | SqlType::Timestamp => Some(index),
-                    _ => return Err(Diagnostic::not_implemented("TIMESTAMP_FORMAT").into()),
-                }
+                Some((index, TimeReader::new(timestamp, &edge.columns()[index].ty)?))
             }
         };
         Ok(Self {
@@ -130,22 +127,22 @@ impl SinkEncoder {
         let mut written = Written::default();
         for row in 0..rows {
             let is_tombstone = without_value.as_ref().is_some_and(|nulls| nulls.value(row));
-            let timestamp = match self.timestamp {
-                Some(column) if !is_tombstone => time_at(batch.rows.column(column), row),
-                Some(_) => Some(batch.meta.stream_time[row]),
-                None => Some(batch.meta.event_time[row]),
+            let timestamp = match &self.timestamp {
+                Some((column, reader)) if !is_tombstone => reader.read(batch.rows.column(*column), row),
+                Some(_) => not_negative(batch.meta.stream_time[row]),
+                None => not_negative(batch.meta.event_time[row]),
             };
-            let Some(timestamp) = timestamp.filter(|time| time.0 >= 0) else {
-                errors.push(RowError {
-                    partition: batch.meta.partition[row],
-                    offset: batch.meta.offset[row],
-                    expression: "TIMESTAMP".to_owned(),
-                    message: match timestamp {
-                        Some(time) => format!("the timestamp {time} is negative: the row is not written"),
-                        None => "the timestamp is null: the row is not written".to_owned(),
-                    },
-                });
-                continue;
+            let timestamp = match timestamp {
+                Ok(timestamp) => timestamp,
+                Err(reason) => {
+                    errors.push(RowError {
+                        partition: batch.meta.partition[row],
+                        offset: batch.meta.offset[row],
+                        expression: "TIMESTAMP".to_owned(),
+                        message: format!("{reason}: the row is not written"),
+                    });
+                    continue;
+                }
             };
             let inner_key = self.key_bytes.get(row);
             let partition = match (self.only_partition, inner_key) {
@@ -221,13 +218,6 @@ fn without_value(batch: &ChangeBatch) -> Option<BooleanBuffer> {
     }
 }
 
-/// A time of a BIGINT or TIMESTAMP column.
-fn time_at(column: &ArrayRef, row: usize) -> Option<EventTime> {
-    if column.is_null(row) {
-        return None;
-    }
-    Some(EventTime(match column.data_type() {
-        DataType::Int64 => column.as_primitive::<Int64Type>().value(row),
-        _ => column.as_primitive::<TimestampMillisecondType>().value(row),
-    }))
+fn not_negative(time: EventTime) -> Result<EventTime, String> {
+    if time.0 < 0 { Err(format!("the timestamp {time} is negative")) } else { Ok(time) }
 }

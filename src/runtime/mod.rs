@@ -23,6 +23,7 @@ mod cursor;
 mod decode;
 mod encode;
 mod environment;
+mod event_time;
 mod exchange;
 mod handle;
 mod output;

@@ -115,3 +115,42 @@ fn a_fenced_runtime_stops_and_never_commits_again() {
     assert!(matches!(old.resume(&id("Q")), Err(crate::runtime::RuntimeError::Fenced)));
     assert!(matches!(old.status(&id("Q")).unwrap().state, crate::runtime::QueryState::Error { .. }));
 }
+
+#[test]
+fn worker_threads_survive_faults_and_restarts() {
+    let world = World::new(&[("a", 3), ("b", 2), ("c", 2)]);
+    let mut produced = Vec::new();
+    for life in 0..10_usize {
+        let settings = RuntimeSettings {
+            worker_threads: 1 + life % 4,
+            batch_rows: 7,
+            exchange_rows: 20,
+            retry_backoff: Duration::from_millis(1),
+            ..RuntimeSettings::default()
+        };
+        let runtime = world.threaded(settings);
+        runtime.start_query(query("Q1", copy_by_key("a", "b"))).unwrap();
+        runtime.start_query(query("Q2", copy("b", "c"))).unwrap();
+        for i in 0..60 {
+            if i % 6 == 0 {
+                let fault = [Fault::Abort, Fault::UnknownApplied, Fault::UnknownLost][(i / 6 + life) % 3];
+                world.log.faults().fail_next_of("_thalweg-test-committer-0", fault);
+            }
+            let record = format!("k{}={}@{i}", i % 11, produced.len());
+            world.produce("a", &record);
+            produced.push(record);
+        }
+        match life % 3 {
+            0 => runtime.wait_until_caught_up(None, SOON).unwrap(),
+            1 => runtime.shutdown(SOON),
+            _ => {}
+        }
+        world.log.faults().clear();
+    }
+    let runtime = world.threaded(RuntimeSettings::default());
+    runtime.start_query(query("Q1", copy_by_key("a", "b"))).unwrap();
+    runtime.start_query(query("Q2", copy("b", "c"))).unwrap();
+    runtime.wait_until_caught_up(None, SOON).unwrap();
+    assert_eq!(by_key(world.all("b")), by_key(produced.clone()));
+    assert_eq!(by_key(world.all("c")), by_key(produced));
+}

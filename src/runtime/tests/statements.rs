@@ -183,6 +183,22 @@ fn event_time_comes_from_a_column_and_goes_to_the_sink() {
 }
 
 #[test]
+fn event_time_is_read_by_a_java_pattern() {
+    check(
+        "CREATE STREAM S (K STRING KEY, T STRING) WITH (KAFKA_TOPIC='a', VALUE_FORMAT='JSON', TIMESTAMP='T',
+             TIMESTAMP_FORMAT='yyyy-MM-dd''T''HH:mm:ssX');
+         CREATE STREAM D WITH (KAFKA_TOPIC='b', TIMESTAMP='D', TIMESTAMP_FORMAT='yyyy') AS
+             SELECT K, ROWTIME AS R, SUBSTRING(T, 1, 4) AS D FROM S;",
+        r#"x {"T":"2001-09-09T01:46:40Z"} @1
+           y {"T":"yesterday"} @2
+           z ~ @3"#,
+        r#"x {"R":1000000000000,"D":"2001"} @978307200000
+           z ~ @1000000000000
+           ! 1 Timestamp"#,
+    );
+}
+
+#[test]
 fn pseudo_and_header_columns_have_their_values() {
     check(
         "CREATE STREAM S (K STRING KEY, A BIGINT, H BYTES HEADER('h'), ALL_H ARRAY<STRUCT<KEY STRING, VALUE BYTES>>)
