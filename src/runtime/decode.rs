@@ -364,7 +364,7 @@ fn all_headers(rows: &Rows) -> ArrayRef {
     let of_row = |row: usize| rows.headers.as_ref().map_or(&[][..], |headers| &headers[row]);
     let count = rows.times.len();
     let flat = || (0..count).flat_map(of_row);
-    let keys: ArrayRef = Arc::new(StringArray::from_iter_values(flat().map(|header| header.key.as_str())));
+    let keys: ArrayRef = Arc::new(flat().map(|header| Some(header.key.as_str())).collect::<StringArray>());
     let values: ArrayRef = Arc::new(flat().map(|header| header.value.as_deref()).collect::<BinaryArray>());
     let fields = vec![Field::new("KEY", DataType::Utf8, true), Field::new("VALUE", DataType::Binary, true)];
     let structs = StructArray::new(fields.into(), vec![keys, values], None);

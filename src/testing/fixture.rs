@@ -68,6 +68,8 @@ fn settings(purpose: Purpose) -> EngineSettings {
             worker_threads: 1,
             append_partition: conformance.then_some(Partition(0)),
             source_idle: Duration::ZERO,
+            // A clock that stands still would never come to a second try.
+            max_failures: 1,
             ..RuntimeSettings::default()
         },
         ..EngineSettings::default()

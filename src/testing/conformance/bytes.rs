@@ -81,7 +81,7 @@ fn expand_exponents(value: &Value) -> Value {
 /// # Errors
 /// Why the bytes cannot be read in this format.
 pub(crate) fn from_bytes(bytes: Option<&[u8]>, side: &Side) -> Result<Actual, String> {
-    let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) else { return Ok(Actual::Null) };
+    let Some(bytes) = bytes else { return Ok(Actual::Null) };
     let text = || std::str::from_utf8(bytes).map_err(|error| format!("bytes are not UTF-8: {error}"));
     Ok(match side.format {
         FormatName::Json => {
