@@ -33,7 +33,7 @@ fn murmur2(data: &[u8]) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{murmur2, partition_for_key};
 
     /// The vectors of Kafka's own `UtilsTest.testMurmur2`.
     #[test]

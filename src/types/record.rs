@@ -366,7 +366,9 @@ fn push_headers(all: &mut Vec<Vec<Header>>, headers: &[Header]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use bytes::Bytes;
+
+    use super::{EventTime, Offset, Record, RecordBlock, RecordBlockBuilder, RecordBlockIndexer, RecordView};
 
     fn block() -> RecordBlock {
         let record = |key: Option<&'static str>, value: Option<&'static str>, timestamp| Record {

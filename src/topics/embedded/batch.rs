@@ -218,10 +218,11 @@ fn read_headers(index: &mut Cursor<'_>, headers: &mut Vec<Header>) -> Option<()>
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use bytes::Bytes;
+    use proptest::prelude::{Strategy, any, prop, prop_assert_eq, proptest};
 
-    use super::*;
-    use crate::types::{Record, RecordBlockBuilder, RecordView};
+    use super::{BatchHead, Compression, Cover, Cursor, HEAD_BYTES, decode, encode, length};
+    use crate::types::{EventTime, Header, Offset, Partition, Record, RecordBlock, RecordBlockBuilder, RecordView};
 
     fn record() -> impl Strategy<Value = (i64, Record)> {
         let bytes = || prop::option::of(prop::collection::vec(any::<u8>(), 0..20).prop_map(Bytes::from));

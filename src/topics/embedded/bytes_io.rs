@@ -111,7 +111,7 @@ pub(super) fn put_nullable_len(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{Cursor, put_varint, put_zigzag};
 
     #[test]
     fn numbers_come_back_and_cut_ones_are_refused() {

@@ -212,7 +212,9 @@ fn empty(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::fs;
+
+    use super::{DataFolder, FolderError};
 
     #[test]
     fn a_held_folder_is_refused_and_names_its_holder() {

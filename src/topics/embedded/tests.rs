@@ -117,13 +117,13 @@ impl Subject for Folder {
 }
 
 mod plain {
-    use super::*;
+    use super::{Folder, conformance_suite, settings};
     conformance_suite!(Folder::new(settings()));
 }
 
 /// Small segments, nothing kept in memory, compressed, not flushed: every read goes to the disk.
 mod cold {
-    use super::*;
+    use super::{Compression, EmbeddedSettings, Folder, Fsync, conformance_suite, settings};
     conformance_suite!(Folder::new(EmbeddedSettings {
         fsync: Fsync::Os,
         compression: Compression::Lz4,

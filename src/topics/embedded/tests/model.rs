@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use proptest::prelude::*;
+use proptest::prelude::{Just, ProptestConfig, Strategy, prop, prop_oneof, proptest};
 
 use super::{Folder, settings};
 use crate::topics::conformance::{Subject, append, read_from};
