@@ -12,6 +12,7 @@ use crate::operators::{Capture, Operator, Output, Port, RowError, Step, StreamTi
 use crate::types::ChangeBatch;
 
 /// Something an operator (or the chain's end, whose index is one past the last operator's) is to be given.
+#[expect(clippy::large_enum_variant, reason = "one a batch, moved a few times: a box would cost more")]
 #[derive(Debug)]
 enum Work {
     Changes(usize, Port, ChangeBatch),
@@ -20,6 +21,7 @@ enum Work {
 }
 
 /// What comes out behind the last operator.
+#[expect(clippy::large_enum_variant, reason = "one a batch, moved a few times: a box would cost more")]
 #[derive(Debug)]
 pub(super) enum Left {
     /// Rows.

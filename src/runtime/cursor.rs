@@ -27,6 +27,7 @@ pub(super) struct Chunk {
 }
 
 /// What a read gives.
+#[expect(clippy::large_enum_variant, reason = "one a batch, moved a few times: a box would cost more")]
 #[derive(Debug)]
 pub(super) enum Read {
     /// Records, or a gap that was jumped over.

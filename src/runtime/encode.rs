@@ -9,6 +9,8 @@
 //! A row whose timestamp is negative or null makes no record and is reported. Headers of the triggering record go
 //! along. Records of one key go to one partition, in order; records without a key go, batch by batch, round robin.
 
+use std::sync::Arc;
+
 use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray};
 use datafusion::arrow::buffer::BooleanBuffer;
 use datafusion::arrow::datatypes::Int64Type;
@@ -25,6 +27,9 @@ use crate::types::{
 
 use super::BuildError;
 use super::event_time::TimeReader;
+
+/// Bytes of buffers that are kept from one epoch to the next.
+const KEPT_BYTES: usize = 64 << 10;
 
 /// Writes rows as records of one sink, gathered by partition until the barrier.
 pub(super) struct SinkEncoder {
@@ -114,7 +119,7 @@ impl SinkEncoder {
         let batch = without_old_rows(batch);
         let rows = batch.len();
         let columns = |indices: &[usize]| -> Vec<ArrayRef> {
-            indices.iter().map(|index| batch.rows.column(*index).clone()).collect()
+            indices.iter().map(|index| Arc::clone(batch.rows.column(*index))).collect()
         };
         let without_value = without_value(&batch);
         let blame = |error: EncodeError| (batch.meta.offset.get(error.row).copied(), error);
@@ -179,6 +184,12 @@ impl SinkEncoder {
 
     /// What was written since the last call, by partition.
     pub(super) fn take(&mut self) -> Vec<PartitionRecords> {
+        // A query at rest keeps no memory of its busiest moment.
+        for side in [&mut self.key_bytes, &mut self.value_bytes] {
+            if side.data.capacity() > KEPT_BYTES {
+                *side = EncodedSide::default();
+            }
+        }
         (0..)
             .zip(&mut self.blocks)
             .filter(|(_, block)| !block.is_empty())

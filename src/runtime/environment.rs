@@ -35,15 +35,27 @@ pub(super) struct Environment {
     committer: Arc<dyn Committer>,
     // changing
     /// The last epoch of each query told in the offsets topic up to an offset.
-    told: Mutex<(BTreeMap<String, Durable>, Offset)>,
+    told: Mutex<Told>,
     fenced: AtomicBool,
     pub(super) queries: Mutex<BTreeMap<QueryId, Arc<Query>>>,
     pub(super) pushes: Mutex<HashMap<String, Arc<PushQuery>>>,
-    readers: RwLock<HashMap<(TopicId, Partition), Vec<Weak<Task>>>>,
+    readers: RwLock<HashMap<(TopicId, Partition), Readers>>,
     progress: Mutex<u64>,
     progressed: Condvar,
     seeds: AtomicU64,
     lanes: AtomicU64,
+}
+
+/// The tasks that read a partition.
+type Readers = Vec<Weak<Task>>;
+
+/// What the offsets topic tells.
+#[derive(Default)]
+struct Told {
+    /// The last epoch of each query.
+    last: BTreeMap<String, Durable>,
+    /// Up to here.
+    until: Offset,
 }
 
 /// What an environment is made of.
@@ -127,15 +139,15 @@ impl Environment {
     /// The last epoch of `query` in the log, and where the offsets topic ends.
     pub(super) fn last_epoch(&self, query: &QueryId) -> Result<(Option<Durable>, Offset), RuntimeError> {
         let mut told = self.told.lock();
-        let (news, end) = positions::read(self.log.as_ref(), self.offsets_topic_id, told.1)?;
+        let (news, end) = positions::read(self.log.as_ref(), self.offsets_topic_id, told.until)?;
         for (id, durable) in news {
             match durable {
-                Some(durable) => told.0.insert(id, durable),
-                None => told.0.remove(&id),
+                Some(durable) => told.last.insert(id, durable),
+                None => told.last.remove(&id),
             };
         }
-        told.1 = end;
-        Ok((told.0.get(&query.0).cloned(), end))
+        told.until = end;
+        Ok((told.last.get(&query.0).cloned(), end))
     }
 
     /// What the log says about `query` from `from` on in the offsets topic: its last epoch if one is told, and where

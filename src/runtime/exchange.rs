@@ -25,6 +25,7 @@ use super::scheduler::Task;
 use super::slot::{hash_keys, slot_of};
 
 /// What travels between tasks.
+#[expect(clippy::large_enum_variant, reason = "one a batch, moved a few times: a box would cost more")]
 #[derive(Debug)]
 pub(super) enum Message {
     /// Rows.
@@ -36,6 +37,7 @@ pub(super) enum Message {
 }
 
 /// What a task takes out of its inbox.
+#[expect(clippy::large_enum_variant, reason = "one a batch, moved a few times: a box would cost more")]
 #[derive(Debug)]
 pub(super) enum Taken {
     /// Rows, and the port of the stage they belong to.

@@ -206,7 +206,7 @@ impl Query {
     }
 
     fn hand_over(&self, transaction: Transaction) {
-        let me = self.me.clone();
+        let me = Weak::clone(&self.me);
         self.env.commit(transaction, move |outcome| {
             if let Some(query) = me.upgrade() {
                 *query.outcome.lock() = Some(outcome);

@@ -448,3 +448,81 @@ impl Ready {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+
+    use super::{Body, Next, Ran, Scheduler, Task};
+    use crate::runtime::ManualClock;
+
+    /// Notes its name at every step and says it processed `rows` rows.
+    struct Busy {
+        name: char,
+        rows: usize,
+        seen: Arc<Mutex<String>>,
+    }
+
+    impl Body for Busy {
+        fn step(&mut self, _: &Arc<Task>) -> Ran {
+            self.seen.lock().push(self.name);
+            assert!(self.rows > 0, "nothing to do");
+            Ran { rows: self.rows, next: Next::Again }
+        }
+
+        fn panicked(&mut self, message: String) {
+            self.seen.lock().push_str(&format!("({message})"));
+        }
+    }
+
+    fn busy(scheduler: &Arc<Scheduler>, lane: u64, name: char, rows: usize, seen: &Arc<Mutex<String>>) -> Arc<Task> {
+        scheduler.task(lane, Box::new(Busy { name, rows, seen: Arc::clone(seen) }))
+    }
+
+    #[test]
+    fn queries_get_equal_shares_of_rows_whatever_their_number_of_tasks() {
+        let scheduler = Scheduler::for_workers(Arc::new(ManualClock::default()));
+        let seen = Arc::new(Mutex::new(String::new()));
+        let tasks = [
+            busy(&scheduler, 1, 'A', 8000, &seen),
+            busy(&scheduler, 1, 'B', 8000, &seen),
+            busy(&scheduler, 2, 'c', 1000, &seen),
+        ];
+        tasks.iter().for_each(Task::wake);
+        scheduler.run_steps(600);
+        let seen = seen.lock();
+        let rows = |names: &str, rows: usize| seen.chars().filter(|name| names.contains(*name)).count() * rows;
+        let (big, small) = (rows("AB", 8100), rows("c", 1100));
+        assert!(big.abs_diff(small) < 20_000, "{big} rows against {small}");
+        assert!(seen.matches('A').count().abs_diff(seen.matches('B').count()) <= 1, "{seen}");
+    }
+
+    #[test]
+    fn a_panic_ends_its_task_only() {
+        let scheduler = Scheduler::seeded(1, Arc::new(ManualClock::default()));
+        let seen = Arc::new(Mutex::new(String::new()));
+        let bad = busy(&scheduler, 1, 'x', 0, &seen);
+        bad.wake();
+        scheduler.run_until_idle();
+        bad.wake();
+        scheduler.run_until_idle();
+        assert_eq!(*seen.lock(), "x(nothing to do)");
+    }
+
+    #[test]
+    fn the_same_seed_makes_the_same_run() {
+        let run = |seed| {
+            let scheduler = Scheduler::seeded(seed, Arc::new(ManualClock::default()));
+            let seen = Arc::new(Mutex::new(String::new()));
+            let tasks: Vec<_> = ('a'..='f').map(|name| busy(&scheduler, u64::from(name), name, 1, &seen)).collect();
+            tasks.iter().for_each(Task::wake);
+            scheduler.run_steps(100);
+            let seen = seen.lock().clone();
+            seen
+        };
+        assert_eq!(run(7), run(7));
+        assert_ne!(run(7), run(8));
+    }
+}

@@ -49,6 +49,8 @@ pub(super) struct Control {
     pub(super) first_offsets: Vec<(String, TopicId, Vec<Offset>)>,
     /// The graph to go on with at the next epoch's end.
     pub(super) next_graph: Option<Arc<OperatorGraph>>,
+    /// Why the graph asked for last could not be built, until somebody asks.
+    pub(super) refused_graph: Option<String>,
     pub(super) paused: bool,
     /// It never runs again.
     pub(super) stopped: bool,
@@ -99,6 +101,7 @@ impl Control {
             graph,
             first_offsets,
             next_graph: None,
+            refused_graph: None,
             paused,
             stopped: false,
             error: None,

@@ -1,8 +1,8 @@
 //! How a persistent query starts, pauses, changes its graph, stops, and what it says of itself.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::planner::OperatorGraph;
@@ -36,7 +36,7 @@ impl Query {
             env: Arc::clone(env),
             counters: Counters::default(),
             lane,
-            me: me.clone(),
+            me: Weak::clone(me),
             coordinator: std::sync::OnceLock::new(),
             control: parking_lot::Mutex::new(Control::new(
                 definition.graph,
@@ -47,7 +47,7 @@ impl Query {
             )),
             outcome: parking_lot::Mutex::new(None),
         });
-        let coordinator = env.scheduler.task(lane, Box::new(Coordinator(query.me.clone())));
+        let coordinator = env.scheduler.task(lane, Box::new(Coordinator(Weak::clone(&query.me))));
         query.coordinator.get_or_init(|| coordinator);
         query.build(&mut query.control.lock())?;
         Ok(query)
@@ -58,7 +58,8 @@ impl Query {
         control.discard_pipeline();
         control.pipelines += 1;
         control.epoch = control.durable.epoch.next();
-        let owner: std::sync::Weak<dyn Owner> = self.me.clone();
+        let me = Weak::clone(&self.me);
+        let owner: Weak<dyn Owner> = me;
         let mut replaced = 0;
         let mut start_of = |topic: &crate::topics::TopicInfo, partition: Partition, first: Offset| {
             if let Some(position) = control.durable.positions.get(&(topic.id, partition)) {
@@ -135,22 +136,29 @@ impl Query {
         Ok(())
     }
 
-    /// Goes on with another graph once everything read so far is durable.
+    /// Goes on with another graph once everything read so far is durable; with the old one if the new one cannot be
+    /// built.
     pub(super) fn switch_graph(&self, control: &mut Control, me: &Arc<Task>) {
-        if control.next_graph.is_some() && control.is_settled() {
-            let previous = control.graph.clone();
-            if let Some(graph) = control.next_graph.take() {
-                control.graph = graph;
+        if control.next_graph.is_none() {
+            return;
+        }
+        if !control.is_settled() {
+            if let Some(pipeline) = &control.pipeline {
+                pipeline.set_paused(true);
             }
-            if let Err(error) = self.build(control) {
-                control.graph = previous;
-                control.fail(TaskFailure { reason: format!("the new graph does not run: {error}"), at: None });
-                self.after_failure(control, me);
-            }
-        } else if control.next_graph.is_some()
-            && let Some(pipeline) = &control.pipeline
-        {
-            pipeline.set_paused(true);
+            return;
+        }
+        let Some(graph) = control.next_graph.take() else { return };
+        let previous = std::mem::replace(&mut control.graph, graph);
+        if control.error.is_some() {
+            // It runs when the query is resumed.
+            return;
+        }
+        if let Err(error) = self.build(control) {
+            control.refused_graph = Some(error.to_string());
+            control.graph = previous;
+            control.restart_at = Some(Duration::ZERO);
+            me.wake();
         }
     }
 
@@ -160,12 +168,15 @@ impl Query {
         self.wake();
     }
 
-    /// True if the graph asked for last is running.
+    /// True if the graph asked for last is the query's.
+    ///
+    /// # Errors
+    /// It could not be built; the query goes on with the one before.
     pub(in crate::runtime) fn has_switched(&self) -> Result<bool, RuntimeError> {
-        let control = self.control.lock();
-        match &control.error {
-            Some(failure) => Err(self.failed(failure)),
-            None => Ok(control.next_graph.is_none() && control.pipeline.is_some()),
+        let mut control = self.control.lock();
+        match control.refused_graph.take() {
+            Some(reason) => Err(RuntimeError::QueryFailed { query: self.id.clone(), reason }),
+            None => Ok(control.next_graph.is_none()),
         }
     }
 

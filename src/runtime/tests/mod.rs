@@ -44,7 +44,7 @@ impl World {
     /// A runtime whose tasks run from a seed.
     pub(super) fn seeded(&self, seed: u64, settings: RuntimeSettings) -> (Arc<Runtime>, Arc<Scheduler>) {
         let clock = Arc::new(ManualClock::at(1_000));
-        let scheduler = Scheduler::seeded(seed, clock.clone());
+        let scheduler = Scheduler::seeded(seed, Arc::<ManualClock>::clone(&clock));
         let runtime = Runtime::start(self.parts(clock, settings, Some(Arc::clone(&scheduler)))).unwrap();
         (runtime, scheduler)
     }

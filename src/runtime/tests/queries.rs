@@ -180,6 +180,17 @@ fn another_graph_goes_on_where_the_old_one_ended() {
     assert_eq!(both, ["x=1@1", "x=2@2"]);
 }
 
+#[test]
+fn a_graph_that_cannot_be_built_changes_nothing() {
+    let world = World::new(&[("a", 1), ("b", 1)]);
+    let (runtime, scheduler) = run(&world);
+    runtime.start_query(query("Q", copy("a", "b"))).unwrap();
+    assert!(runtime.replace_graph(&id("Q"), copy("a", "nowhere"), SOON).is_err());
+    world.produce("a", "x=1@1");
+    scheduler.run_until_idle();
+    assert_eq!(world.all("b"), ["x=1@1"]);
+}
+
 fn push(from: &str, events: tokio::sync::mpsc::Sender<RowEvent>) -> PushDefinition {
     PushDefinition {
         id: "P".to_owned(),
