@@ -26,9 +26,23 @@ const EXIT_USAGE: u8 = 2;
 /// Exit code of a server that cannot be reached.
 const EXIT_UNREACHABLE: u8 = 3;
 
-/// Runs `thalweg sql`. Without a URL it connects to the server that holds the default data folder.
+/// Runs `thalweg sql`. Without a URL it connects to the server that holds the default data folder, or starts one inside
+/// this process for as long as the shell lasts.
 pub fn sql(args: &SqlArguments) -> ExitCode {
-    block_on(session::run(args))
+    if let Some(url) = args.url.clone().or_else(locate::running_server) {
+        return block_on(session::run(args, &url));
+    }
+    let server = match locate::start_embedded() {
+        Ok(server) => server,
+        Err(error) => {
+            return block_on(async { Err(Ended::Usage(error.context("cannot start a server for the shell"))) });
+        }
+    };
+    let code = block_on(session::run(args, server.url()));
+    match server.stop() {
+        Ok(()) => code,
+        Err(error) => block_on(async { Err(Ended::Usage(error)) }),
+    }
 }
 
 /// Runs `thalweg produce`: JSON lines from standard input to a topic.

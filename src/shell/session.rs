@@ -11,7 +11,7 @@ use crate::sql::ast::{Statement, StatementKind};
 use super::arguments::{Output, SqlArguments};
 use super::client::{Client, ClientError, RequestContext};
 use super::render::{EntityPrinter, RowPrinter};
-use super::{Ended, editor, locate};
+use super::{Ended, editor};
 
 /// A session of the shell: a server, and what SET and DEFINE gave.
 pub(super) struct Session {
@@ -23,7 +23,7 @@ pub(super) struct Session {
 }
 
 /// Runs the shell as its arguments ask.
-pub(super) async fn run(args: &SqlArguments) -> Result<(), Ended> {
+pub(super) async fn run(args: &SqlArguments, url: &str) -> Result<(), Ended> {
     let mut scripts: Vec<String> = args.execute.iter().map(|text| with_semicolon(text)).collect();
     for path in &args.files {
         let text = std::fs::read_to_string(path).map_err(|error| {
@@ -38,21 +38,14 @@ pub(super) async fn run(args: &SqlArguments) -> Result<(), Ended> {
         };
         variables.insert(name.trim().to_uppercase(), unquoted(value).to_owned());
     }
-    let client = connect(args).await?;
+    let client = Client::new(url);
+    client.info().await?;
     let mut session = Session { client, context: RequestContext::default(), variables, output: args.output };
     if scripts.is_empty() {
-        session.client.info().await?;
         editor::run(&mut session).await
     } else {
         session.run_script(&scripts.join("\n"), args.keep_going).await
     }
-}
-
-/// The server to talk to: the one asked for, else the one that holds the default data folder.
-async fn connect(args: &SqlArguments) -> Result<Client, Ended> {
-    let client = locate::server(args.url.as_deref());
-    client.info().await?;
-    Ok(client)
 }
 
 /// `-e` and `-f` may leave out the last semicolon.
