@@ -114,15 +114,15 @@ impl<'a> Aggregates<'a> {
                 .at(first.expr.span));
             }
         }
-        if analyzer.source().value.format == FormatName::Delimited {
-            if let Some(call) = self.calls.iter().find(|call| keeps_structure(call.function.as_str())) {
-                return Err(Diagnostic::new(
-                    Code::InvalidGrouping,
-                    format!("aggregate function {} keeps values that format DELIMITED cannot hold", call.function),
-                )
-                .with_hint("Remove the function, or change the value format of the source.")
-                .at(call.expr.span));
-            }
+        if analyzer.source().value.format == FormatName::Delimited
+            && let Some(call) = self.calls.iter().find(|call| keeps_structure(call.function.as_str()))
+        {
+            return Err(Diagnostic::new(
+                Code::InvalidGrouping,
+                format!("aggregate function {} keeps values that format DELIMITED cannot hold", call.function),
+            )
+            .with_hint("Remove the function, or change the value format of the source.")
+            .at(call.expr.span));
         }
         Ok(())
     }

@@ -158,10 +158,10 @@ impl Analyzer<'_> {
         }
         let key = partition_by::key(self, plan.schema())?;
         let mut select = select::resolve(self, key, plan.schema(), &mut names)?;
-        if let Some(Joined { key: JoinKey::AnyOf(viable), .. }) = &self.joined {
-            if self.query.partition_by.is_empty() {
-                select = select::with_join_key(self, select, viable)?;
-            }
+        if let Some(Joined { key: JoinKey::AnyOf(viable), .. }) = &self.joined
+            && self.query.partition_by.is_empty()
+        {
+            select = select::with_join_key(self, select, viable)?;
         }
         let repartitioned = select.repartitioned;
         if repartitioned {
@@ -191,10 +191,8 @@ impl Analyzer<'_> {
         if let Some(join) = self.query.joins.first() {
             return Some(Diagnostic::not_implemented("JOIN").at(join.span));
         }
-        match self.query.filter.as_ref().filter(|_| self.is_over_table()) {
-            Some(condition) => Some(Diagnostic::not_implemented("WHERE over a table").at(condition.span)),
-            None => None,
-        }
+        let condition = self.query.filter.as_ref().filter(|_| self.is_over_table())?;
+        Some(Diagnostic::not_implemented("WHERE over a table").at(condition.span))
     }
 
     fn project(&self, input: Plan, columns: Vec<SelectColumn>) -> Result<Analyzed, Diagnostic> {
@@ -347,10 +345,10 @@ impl Analyzer<'_> {
 
     /// The type of a column that is to be made; the bare NULL has none.
     pub(super) fn expression_type(&self, expr: &Expr, edge: &EdgeSchema) -> Result<SqlType, Diagnostic> {
-        if let ExprKind::Column(column) = &expr.kind {
-            if let Some(index) = edge.index_of(&column.name) {
-                return Ok(edge.columns()[index].ty.clone());
-            }
+        if let ExprKind::Column(column) = &expr.kind
+            && let Some(index) = edge.index_of(&column.name)
+        {
+            return Ok(edge.columns()[index].ty.clone());
         }
         type_of(expr, edge, self.ctx.functions)?.ok_or_else(|| {
             Diagnostic::new(Code::TypeMismatch, "the type of NULL cannot be inferred")

@@ -44,11 +44,13 @@ pub fn define_source(
     let (value, wrap_given) =
         sides::value_side(&schema, value, properties.wrap_single_value.as_ref(), ctx.settings).map_err(at)?;
     let timestamp = timestamp::column(&properties, &schema)?;
-    if stmt.kind == SourceKind::Table && properties.window.is_none() {
-        if let Some(given) = &properties.retention_ms {
-            return Err(Diagnostic::new(Code::InvalidProperty, "tables without windows do not support RETENTION_MS")
-                .at(given.span));
-        }
+    if stmt.kind == SourceKind::Table
+        && properties.window.is_none()
+        && let Some(given) = &properties.retention_ms
+    {
+        return Err(
+            Diagnostic::new(Code::InvalidProperty, "tables without windows do not support RETENTION_MS").at(given.span)
+        );
     }
     let source = Source {
         name: stmt.name.name.clone(),
@@ -251,14 +253,14 @@ fn plan_topic(
     ctx: &PlanContext<'_>,
 ) -> Result<TopicPlan, Diagnostic> {
     let existing = (ctx.topics)(&topic.value);
-    if let (Some(shape), Some(asked)) = (existing, &properties.partitions) {
-        if shape.partitions != asked.value {
-            return Err(Diagnostic::new(
-                Code::InvalidProperty,
-                format!("topic {} has {} partitions, not {}", topic.value, shape.partitions, asked.value),
-            )
-            .at(asked.span));
-        }
+    if let (Some(shape), Some(asked)) = (existing, &properties.partitions)
+        && shape.partitions != asked.value
+    {
+        return Err(Diagnostic::new(
+            Code::InvalidProperty,
+            format!("topic {} has {} partitions, not {}", topic.value, shape.partitions, asked.value),
+        )
+        .at(asked.span));
     }
     let partitions = existing
         .map(|shape| shape.partitions)

@@ -48,6 +48,7 @@ pub struct Stage {
 
 /// Where a stage's rows come from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "a graph has a handful of inputs and is read once")]
 pub enum Input {
     /// A topic.
     Source(SourceInput),
@@ -175,6 +176,7 @@ pub struct ProjectColumn {
 
 /// Where a stage's rows go.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "a graph has a handful of outputs and is read once")]
 pub enum Output {
     /// A topic.
     Sink(SinkOutput),

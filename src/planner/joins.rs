@@ -53,10 +53,10 @@ pub(super) fn analyze(analyzer: &Analyzer<'_>, edge: &EdgeSchema) -> Result<Join
     let mut kind = scope.relations[0].source.kind;
     // The expressions that hold the key of the rows so far; none after a full outer join.
     let mut equal: Vec<Expr> = Vec::new();
-    if kind == SourceKind::Table {
-        if let [only] = key_of(&scope.relations[0]).as_slice() {
-            equal.push(Expr::column(only.clone()));
-        }
+    if kind == SourceKind::Table
+        && let [only] = key_of(&scope.relations[0]).as_slice()
+    {
+        equal.push(Expr::column(only.clone()));
     }
     let mut foreign_key = None;
     let mut ty = SqlType::String;

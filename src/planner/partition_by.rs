@@ -94,10 +94,10 @@ pub(super) fn key(analyzer: &Analyzer<'_>, edge: &EdgeSchema) -> Result<Key, Dia
         }
         parts.push(part);
     }
-    if let ([part], [only]) = (parts.as_slice(), source_key.as_slice()) {
-        if part.is(&only.expr) {
-            return Ok(Key { parts: source_key, repartitioned: false });
-        }
+    if let ([part], [only]) = (parts.as_slice(), source_key.as_slice())
+        && part.is(&only.expr)
+    {
+        return Ok(Key { parts: source_key, repartitioned: false });
     }
     refuse_if_windowed(analyzer, first, Key { parts, repartitioned: true })
 }

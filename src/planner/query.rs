@@ -8,10 +8,11 @@ use super::insert_select;
 use super::lower::lower;
 use super::plan::{Plan, SinkNode};
 use super::planned::{PlannedQuery, SourceDefinition};
+use super::rewrite::columns_of;
 use super::sink;
 use crate::catalog::Catalog;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::sql::ast::{CreateSourceAs, Ident, Property, Query, SourceKind};
+use crate::sql::ast::{CreateSourceAs, Ident, Property, Query, SelectItem, SourceKind};
 use crate::types::Name;
 
 /// Plans CREATE STREAM or TABLE … AS SELECT. IF NOT EXISTS is the caller's: here an existing name is an error unless
@@ -88,8 +89,31 @@ pub fn plan_stream_scan(query: &Query, catalog: &Catalog, ctx: &PlanContext<'_>)
             return Err(error.at(span));
         }
     }
-    let analyzed = analyze(query, catalog, ctx, Target::Client)?;
-    finish_client(analyzed, query, ctx)
+    if ctx.settings.compatibility == Compatibility::Ksqldb {
+        refuse_offsets(query)?;
+    }
+    let mut planned = finish_client(analyze(query, catalog, ctx, Target::Client)?, query, ctx)?;
+    for column in &mut planned.columns {
+        column.is_key = false;
+    }
+    Ok(planned)
+}
+
+/// ksqlDB's pull queries do not know ROWPARTITION and ROWOFFSET.
+fn refuse_offsets(query: &Query) -> Result<(), Diagnostic> {
+    let exprs = query.select.iter().filter_map(|item| match item {
+        SelectItem::Expr { expr, .. } | SelectItem::StructStar { base: expr, .. } => Some(expr),
+        SelectItem::Star { .. } => None,
+    });
+    for expr in exprs.chain(&query.filter) {
+        let read = columns_of(expr);
+        if let Some(name) = ["ROWPARTITION", "ROWOFFSET"].iter().find(|name| read.contains(&Name::from(**name))) {
+            return Err(
+                Diagnostic::new(Code::Unsupported, format!("pull queries do not support column {name}")).at(expr.span)
+            );
+        }
+    }
+    Ok(())
 }
 
 fn refuse_limit(query: &Query, statement: &str) -> Result<(), Diagnostic> {

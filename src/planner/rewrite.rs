@@ -74,18 +74,24 @@ pub(super) fn any(expr: &Expr, test: &dyn Fn(&Expr) -> bool) -> bool {
     test(expr) || children(expr).into_iter().any(|part| any(part, test))
 }
 
+/// What becomes of a column.
+type ResolveColumn<'a> = dyn Fn(&Expr, &ColumnRef) -> Result<Expr, Diagnostic> + 'a;
+
+/// What becomes of a part whose own parts are done, with the lambda parameters around it.
+type VisitPart<'a> = dyn Fn(Expr, &[Name]) -> Result<Expr, Diagnostic> + 'a;
+
 /// Replaces each column that no lambda binds by what `resolve` makes of it, and each other part by what `visit` makes
 /// of it once its own parts are done.
 pub(super) fn resolve_columns(
     expr: &Expr,
-    resolve: &dyn Fn(&Expr, &ColumnRef) -> Result<Expr, Diagnostic>,
-    visit: &dyn Fn(Expr, &[Name]) -> Result<Expr, Diagnostic>,
+    resolve: &ResolveColumn<'_>,
+    visit: &VisitPart<'_>,
 ) -> Result<Expr, Diagnostic> {
     fn go(
         expr: &Expr,
         bound: &mut Vec<Name>,
-        resolve: &dyn Fn(&Expr, &ColumnRef) -> Result<Expr, Diagnostic>,
-        visit: &dyn Fn(Expr, &[Name]) -> Result<Expr, Diagnostic>,
+        resolve: &ResolveColumn<'_>,
+        visit: &VisitPart<'_>,
     ) -> Result<Expr, Diagnostic> {
         match &expr.kind {
             ExprKind::Column(column) if column.qualifier.is_none() && bound.contains(&column.name) => Ok(expr.clone()),

@@ -21,11 +21,11 @@ pub(super) fn define(
 ) -> Result<SourceDefinition, Diagnostic> {
     let from = &analyzed.sources[0];
     let properties = Properties::parse(&stmt.with, Clause::CreateAs)?;
-    if let Some(format) = properties.key_format.as_ref().filter(|_| properties.key_format_alone && analyzed.keyless) {
-        if format.value != FormatName::None {
-            return Err(Diagnostic::new(Code::InvalidFormat, "a key format is given for a stream without key columns")
-                .at(format.span));
-        }
+    if let Some(format) = properties.key_format.as_ref().filter(|_| properties.key_format_alone && analyzed.keyless)
+        && format.value != FormatName::None
+    {
+        return Err(Diagnostic::new(Code::InvalidFormat, "a key format is given for a stream without key columns")
+            .at(format.span));
     }
     let inherited = match Format::of(&from.key) {
         Format { name: FormatName::None, .. } if !analyzed.keyless => {
@@ -113,14 +113,14 @@ fn plan_topic(
 ) -> Result<TopicPlan, Diagnostic> {
     let existing = (ctx.topics)(&sink.topic);
     let origin = (ctx.topics)(&from.topic);
-    if let (Some(shape), Some(asked)) = (existing, &properties.partitions) {
-        if shape.partitions != asked.value {
-            return Err(Diagnostic::new(
-                Code::InvalidProperty,
-                format!("topic {} exists with {} partitions, not {}", sink.topic, shape.partitions, asked.value),
-            )
-            .at(asked.span));
-        }
+    if let (Some(shape), Some(asked)) = (existing, &properties.partitions)
+        && shape.partitions != asked.value
+    {
+        return Err(Diagnostic::new(
+            Code::InvalidProperty,
+            format!("topic {} exists with {} partitions, not {}", sink.topic, shape.partitions, asked.value),
+        )
+        .at(asked.span));
     }
     let is_table = stmt.kind == SourceKind::Table;
     if let Some(given) = properties.retention_ms.as_ref().filter(|_| is_table && sink.window.is_none()) {

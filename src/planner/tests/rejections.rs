@@ -1,7 +1,8 @@
 //! Queries that are refused, and where the message points.
 
-use super::{check, check_refused};
+use super::{check, check_refused, describe, plan_with};
 use crate::diagnostics::Code;
+use crate::planner::{Compatibility, PlanSettings};
 
 const S: &str = "CREATE STREAM s (k INT KEY, v INT, `low` STRING, st STRUCT<f INT>)
     WITH (kafka_topic='s', value_format='JSON');";
@@ -95,4 +96,23 @@ fn insert_into_wants_exactly_the_targets_schema() {
         Code::ReadOnly,
         "stream R is read-only",
     );
+}
+
+#[test]
+fn a_scan_of_a_stream_is_a_pull_query() {
+    check(
+        &format!("{S} SELECT v, rowoffset FROM s WHERE v > 1;"),
+        "V INTEGER, ROWOFFSET BIGINT
+         Project V, ROWOFFSET
+           Filter V > 1
+             Source stream S",
+    );
+    let ksqldb = PlanSettings { compatibility: Compatibility::Ksqldb, ..PlanSettings::default() };
+    for (query, refusal) in [
+        ("SELECT rowoffset FROM s;", "pull queries do not support column ROWOFFSET"),
+        ("SELECT * FROM s PARTITION BY v;", "pull queries do not support PARTITION BY"),
+    ] {
+        let text = describe(plan_with(&format!("{S} {query}"), &ksqldb));
+        assert!(text.contains(refusal), "{text}");
+    }
 }
