@@ -70,3 +70,6 @@ pub fn encoder(side: &Side) -> Result<Box<dyn RecordEncoder>, FormatError> {
         other => Err(FormatError::NotImplemented(other)),
     }
 }
+
+#[cfg(test)]
+mod tests;

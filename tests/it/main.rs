@@ -1,5 +1,6 @@
 //! The one integration binary: each further one would link the whole database again.
 
+mod fuzz_formats;
 mod fuzz_sql;
 mod kill_loop;
 mod server_process;

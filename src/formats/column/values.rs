@@ -16,7 +16,7 @@ pub(in crate::formats) struct Validity {
 }
 
 impl Validity {
-    #[inline]
+    #[inline(always)]
     pub(super) fn push_valid(&mut self) {
         match &mut self.bits {
             None => self.rows += 1,
@@ -102,7 +102,7 @@ pub(in crate::formats) struct Values<T> {
 }
 
 impl<T: ArrowNativeType> Values<T> {
-    #[inline]
+    #[inline(always)]
     pub(in crate::formats) fn push(&mut self, value: T) {
         self.values.push(value);
         self.validity.push_valid();
@@ -136,7 +136,7 @@ pub(in crate::formats) struct Text {
 
 impl Text {
     /// Appends a row.
-    #[inline]
+    #[inline(always)]
     pub(in crate::formats) fn push(&mut self, value: &[u8]) {
         self.bytes.extend_from_slice(value);
         self.end();
@@ -148,13 +148,13 @@ impl Text {
     }
 
     /// Ends the row.
-    #[inline]
+    #[inline(always)]
     pub(in crate::formats) fn end(&mut self) {
         self.end_offset();
         self.validity.push_valid();
     }
 
-    #[inline]
+    #[inline(always)]
     fn end_offset(&mut self) {
         self.ends.push(i32::try_from(self.bytes.len()).expect("BatchBytes bounds what a batch is made of"));
     }

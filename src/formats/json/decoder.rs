@@ -85,8 +85,8 @@ impl JsonDecoder {
         }
     }
 
-    fn record(&mut self, text: &str) -> Result<(), Box<Fault>> {
-        let cursor = &mut Cursor::new(text);
+    fn record(&mut self, bytes: &[u8]) -> Result<(), Box<Fault>> {
+        let cursor = &mut Cursor::new(bytes);
         match (cursor.peek(), self.columns.as_mut_slice(), self.shape.shapes.as_mut_slice()) {
             // Null where a record is expected is a record of nulls, wrapped or not.
             (Some(b'n'), columns, _) => {
@@ -108,9 +108,8 @@ impl JsonDecoder {
 
 impl RecordDecoder for JsonDecoder {
     fn decode(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
-        let text = std::str::from_utf8(bytes).map_err(|_| DecodeError::new("the bytes are not UTF-8"))?;
         self.bytes.add(bytes.len())?;
-        match self.record(text) {
+        match self.record(bytes) {
             Ok(()) => {
                 self.rows += 1;
                 Ok(())
@@ -140,7 +139,7 @@ impl RecordDecoder for JsonDecoder {
 }
 
 /// Reads a value into a column, which grows by one row or is left in need of being cut back.
-#[inline]
+#[inline(always)]
 fn value(cursor: &mut Cursor<'_>, shape: &mut Shape, column: &mut Column, depth: usize) -> Result<(), Box<Fault>> {
     if cursor.peek() == Some(b'n') {
         cursor.word("null")?;
@@ -212,19 +211,21 @@ fn object(
     let mut misfits: Vec<(usize, Box<Fault>)> = Vec::new();
     let mut is_open = !cursor.is_closed(b'}');
     let mut position = 0;
+    let mut columns_seen = 0;
     while is_open {
         let target = field_name(cursor, &mut shape.members, position)?;
         position += 1;
         cursor.expect(b':')?;
         match target {
-            Some(target) if target.fit >= shape.members.seen[target.column] => {
+            Some(target) if target.fit >= shape.members.fit(target.column) => {
                 let column = &mut columns[target.column];
-                let seen = &mut shape.members.seen[target.column];
-                if *seen != Fit::Unseen {
+                if shape.members.fit(target.column) == Fit::Unseen {
+                    columns_seen += 1;
+                } else {
                     column.truncate(rows);
                     misfits.retain(|(column, _)| *column != target.column);
                 }
-                *seen = target.fit;
+                shape.members.see(target);
                 let start = cursor.at;
                 if let Err(fault) = value(cursor, &mut shape.shapes[target.column], column, depth + 1) {
                     if matches!(*fault, Fault::Syntax { .. }) {
@@ -242,10 +243,15 @@ fn object(
         }
         is_open = cursor.more(b'}')?;
     }
-    for (column, seen) in columns.iter_mut().zip(&shape.members.seen) {
-        if *seen == Fit::Unseen {
-            column.push_null();
+    if columns_seen < columns.len() {
+        for (index, column) in columns.iter_mut().enumerate() {
+            if shape.members.fit(index) == Fit::Unseen {
+                column.push_null();
+            }
         }
+    }
+    if misfits.is_empty() {
+        return Ok(());
     }
     misfits.into_iter().min_by_key(|(column, _)| *column).map_or(Ok(()), |(_, fault)| Err(fault))
 }

@@ -33,7 +33,40 @@ pub(super) struct Target {
 struct Hint {
     /// The key and its closing quote.
     raw: Vec<u8>,
+    /// The first eight bytes of `raw`, and which of them there are: they tell most keys apart without a call.
+    first: u64,
+    first_mask: u64,
     target: Option<Target>,
+}
+
+impl Hint {
+    fn new(key: &[u8], target: Option<Target>) -> Self {
+        let mut raw = key.to_vec();
+        raw.push(b'"');
+        let mut first = [0; 8];
+        let mut first_mask = [0; 8];
+        for (i, &byte) in raw.iter().take(8).enumerate() {
+            (first[i], first_mask[i]) = (byte, 0xff);
+        }
+        Self { raw, first: u64::from_le_bytes(first), first_mask: u64::from_le_bytes(first_mask), target }
+    }
+
+    /// True if `rest` begins with the key and its quote.
+    #[inline(always)]
+    fn begins(&self, rest: &[u8]) -> bool {
+        let Some(word) = rest.first_chunk::<8>() else { return rest.starts_with(&self.raw) };
+        if u64::from_le_bytes(*word) & self.first_mask != self.first {
+            return false;
+        }
+        let length = self.raw.len();
+        if length <= 8 {
+            return true;
+        }
+        match (self.raw.last_chunk::<8>(), rest.get(length - 8..length)) {
+            (Some(last), Some(found)) if length <= 16 => found == last,
+            _ => rest.starts_with(&self.raw),
+        }
+    }
 }
 
 /// The columns of an object by name.
@@ -45,8 +78,10 @@ pub(super) struct Members {
     hints: Vec<Hint>,
     /// Keys that were looked up before, raw and without escapes.
     known: HashMap<Vec<u8>, Option<Target>>,
-    /// The best fit so far, by column.
-    pub(super) seen: Vec<Fit>,
+    /// The number of objects begun.
+    objects: u64,
+    /// By column: the number of the object it was last seen in, and its best fit there.
+    seen: Vec<(u64, Fit)>,
 }
 
 impl Members {
@@ -54,16 +89,16 @@ impl Members {
     pub(super) fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
         let columns: HashMap<String, usize> =
             names.enumerate().map(|(column, name)| (name.to_owned(), column)).collect();
-        let seen = vec![Fit::Unseen; columns.len()];
-        Self { columns, hints: Vec::new(), known: HashMap::new(), seen }
+        let seen = vec![(0, Fit::Unseen); columns.len()];
+        Self { columns, hints: Vec::new(), known: HashMap::new(), objects: 0, seen }
     }
 
     /// The target of the key at this position, if `rest` begins with the key that was there last time; and how many
     /// bytes the key and its closing quote take.
-    #[inline]
+    #[inline(always)]
     pub(super) fn expected(&self, position: usize, rest: &[u8]) -> Option<(Option<Target>, usize)> {
         let hint = self.hints.get(position)?;
-        rest.starts_with(&hint.raw).then_some((hint.target, hint.raw.len()))
+        hint.begins(rest).then_some((hint.target, hint.raw.len()))
     }
 
     /// The target of a key without escapes; it is expected at this position from now on.
@@ -78,14 +113,10 @@ impl Members {
                 target
             }
         };
-        if position == self.hints.len() && position < MAX_REMEMBERED {
-            self.hints.push(Hint { raw: Vec::new(), target: None });
-        }
         if let Some(hint) = self.hints.get_mut(position) {
-            hint.raw.clear();
-            hint.raw.extend_from_slice(raw);
-            hint.raw.push(b'"');
-            hint.target = target;
+            *hint = Hint::new(raw, target);
+        } else if position == self.hints.len() && position < MAX_REMEMBERED {
+            self.hints.push(Hint::new(raw, target));
         }
         target
     }
@@ -97,9 +128,22 @@ impl Members {
         found(name, Fit::Exact).or_else(|| found(&name.to_uppercase(), Fit::Folded))
     }
 
-    /// Begins an object.
-    #[inline]
+    /// Begins an object: no column has been seen.
+    #[inline(always)]
     pub(super) fn begin(&mut self) {
-        self.seen.fill(Fit::Unseen);
+        self.objects += 1;
+    }
+
+    /// The best fit of a column in this object so far.
+    #[inline(always)]
+    pub(super) fn fit(&self, column: usize) -> Fit {
+        let (object, fit) = self.seen[column];
+        if object == self.objects { fit } else { Fit::Unseen }
+    }
+
+    /// Notes that a field of a column was taken.
+    #[inline(always)]
+    pub(super) fn see(&mut self, target: Target) {
+        self.seen[target.column] = (self.objects, target.fit);
     }
 }

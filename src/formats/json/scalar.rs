@@ -3,7 +3,7 @@
 use datafusion::arrow::datatypes::i256;
 
 use super::Fault;
-use super::cursor::{Cursor, Number, RawString};
+use super::cursor::{Cursor, Number, PlainNumber, RawString};
 use super::text::{push_number_text, push_value_text, unescape};
 use crate::formats::base64_text;
 use crate::formats::column::{Text, Values};
@@ -14,10 +14,8 @@ use crate::types::java_number::parse_double;
 const DAY_MS: i64 = 86_400_000;
 
 /// Powers of ten that are exact as DOUBLE.
-const POWERS: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
-    1e21, 1e22,
-];
+const POWERS: [f64; 19] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18];
 
 /// A value where a number is asked for.
 enum Numeric<'a> {
@@ -82,15 +80,47 @@ pub(super) fn push_unescaped(cursor: &Cursor<'_>, raw: RawString<'_>, out: &mut 
     Ok(())
 }
 
-/// The lowest 64 bits of the number's integer part.
-#[inline]
-fn low_bits(number: &Number<'_>) -> i64 {
-    if number.is_integer && number.digits <= 18 {
-        let magnitude = number.mantissa.cast_signed();
-        return if number.is_negative { -magnitude } else { magnitude };
+/// The number as Rust and our decimals read it.
+fn number_text<'a>(cursor: &Cursor<'_>, number: &Number<'a>) -> Result<&'a str, Box<Fault>> {
+    std::str::from_utf8(number.text).map_err(|_| cursor.syntax("UTF-8"))
+}
+
+/// Takes a number if it is plain; the cursor stays before anything else.
+#[inline(always)]
+fn plain_number(cursor: &mut Cursor<'_>) -> Option<PlainNumber> {
+    match cursor.peek() {
+        Some(b'-' | b'0'..=b'9') => cursor.plain_number(),
+        _ => None,
     }
-    // An exponent beyond 32 bits leaves either nothing before the point or zeros in the lowest bits.
-    DecimalText::parse(number.text).map_or(0, |decimal| decimal.low_bits())
+}
+
+/// The lowest 64 bits of the number's integer part, or what the text of an integer says.
+#[inline(always)]
+fn low_bits(cursor: &mut Cursor<'_>, ty: &str, parse: impl FnOnce(&str) -> Option<i64>) -> Result<i64, Box<Fault>> {
+    let start = cursor.at;
+    if let Some(number) = plain_number(cursor) {
+        if number.fraction_digits == 0 {
+            return Ok(if number.is_negative { -number.magnitude } else { number.magnitude });
+        }
+        cursor.at = start;
+    }
+    other_low_bits(cursor, ty, parse)
+}
+
+#[cold]
+fn other_low_bits(
+    cursor: &mut Cursor<'_>,
+    ty: &str,
+    parse: impl FnOnce(&str) -> Option<i64>,
+) -> Result<i64, Box<Fault>> {
+    match numeric(cursor, ty)? {
+        // Like Java's BigDecimal, ours has no exponent beyond 32 bits.
+        Numeric::Number(number) => match DecimalText::parse(number_text(cursor, &number)?) {
+            Some(decimal) => Ok(decimal.low_bits()),
+            None => Err(Fault::mismatch("the exponent of the number is out of range")),
+        },
+        Numeric::Text(text) => parse(&text).ok_or_else(|| bad_text(ty)),
+    }
 }
 
 /// BOOLEAN: `true` and `false` only.
@@ -103,35 +133,40 @@ pub(super) fn boolean(cursor: &mut Cursor<'_>) -> Result<bool, Box<Fault>> {
 }
 
 /// INTEGER: any number, cut off and wrapped, or the text of an integer that fits.
-#[inline]
+#[inline(always)]
 pub(super) fn integer(cursor: &mut Cursor<'_>) -> Result<i32, Box<Fault>> {
-    match numeric(cursor, "INTEGER")? {
-        #[expect(clippy::cast_possible_truncation, reason = "Java's intValue wraps")]
-        Numeric::Number(number) => Ok(low_bits(&number) as i32),
-        Numeric::Text(text) => text.parse().map_err(|_| bad_text("INTEGER")),
-    }
+    let bits = low_bits(cursor, "INTEGER", |text| text.parse::<i32>().ok().map(i64::from))?;
+    #[expect(clippy::cast_possible_truncation, reason = "Java's intValue wraps")]
+    Ok(bits as i32)
 }
 
 /// BIGINT, and the milliseconds of TIMESTAMP: any number, cut off and wrapped, or the text of an integer that fits.
-#[inline]
+#[inline(always)]
 pub(super) fn big_int(cursor: &mut Cursor<'_>, ty: &str) -> Result<i64, Box<Fault>> {
-    match numeric(cursor, ty)? {
-        Numeric::Number(number) => Ok(low_bits(&number)),
-        Numeric::Text(text) => text.parse().map_err(|_| bad_text(ty)),
-    }
+    low_bits(cursor, ty, |text| text.parse().ok())
 }
 
 /// DOUBLE: any number (too large is infinite, a zero has no sign), or text that Java reads as one.
-#[inline]
+#[inline(always)]
 pub(super) fn double(cursor: &mut Cursor<'_>) -> Result<f64, Box<Fault>> {
+    const EXACT: i64 = 1 << 53;
+    let start = cursor.at;
+    if let Some(number) = plain_number(cursor) {
+        if number.magnitude <= EXACT {
+            // Both fit a DOUBLE exactly, so that the quotient is rounded once: correctly.
+            let value = number.magnitude as f64 / POWERS[number.fraction_digits];
+            return Ok(if number.is_negative { -value } else { value } + 0.0);
+        }
+        cursor.at = start;
+    }
+    other_double(cursor)
+}
+
+#[inline(never)]
+fn other_double(cursor: &mut Cursor<'_>) -> Result<f64, Box<Fault>> {
     match numeric(cursor, "DOUBLE")? {
         Numeric::Number(number) => {
-            if number.digits <= 15 && !number.has_exponent {
-                // Both fit a DOUBLE exactly, so that the quotient is rounded once: correctly.
-                let value = number.mantissa as f64 / POWERS[number.fraction_digits];
-                return Ok(if number.is_negative { -value } else { value } + 0.0);
-            }
-            let value: f64 = number.text.parse().map_err(|_| cursor.syntax("a number"))?;
+            let value: f64 = number_text(cursor, &number)?.parse().map_err(|_| cursor.syntax("a number"))?;
             Ok(value + 0.0)
         }
         Numeric::Text(text) => parse_double(&text).ok_or_else(|| bad_text("DOUBLE")),
@@ -147,7 +182,7 @@ pub(super) fn decimal(cursor: &mut Cursor<'_>, precision: u8, scale: u8) -> Resu
         None => Err(bad_text("DECIMAL")),
     };
     match numeric(cursor, "DECIMAL")? {
-        Numeric::Number(number) => fit(DecimalText::parse(number.text)),
+        Numeric::Number(number) => fit(DecimalText::parse(number_text(cursor, &number)?)),
         Numeric::Text(text) => fit(DecimalText::parse(&text)),
     }
 }
@@ -155,15 +190,12 @@ pub(super) fn decimal(cursor: &mut Cursor<'_>, precision: u8, scale: u8) -> Resu
 /// A DECIMAL of at most 38 digits.
 pub(super) fn decimal128(cursor: &mut Cursor<'_>, precision: u8, scale: u8) -> Result<i128, Box<Fault>> {
     let start = cursor.at;
-    if let Some(b'-' | b'0'..=b'9') = cursor.peek() {
-        let number = cursor.number()?;
-        let up = usize::from(scale).checked_sub(number.fraction_digits).and_then(|n| u32::try_from(n).ok());
-        if let Some(up) = up
-            && !number.has_exponent
-            && number.digits <= 19
-            && number.digits + up as usize <= usize::from(precision)
-        {
-            let magnitude = i128::from(number.mantissa) * 10_i128.pow(up);
+    if let Some(number) = plain_number(cursor) {
+        // Where the digits as written are within the precision, trailing zeros included, nothing can be cut off.
+        let added = usize::from(scale).checked_sub(number.fraction_digits).and_then(|n| u32::try_from(n).ok());
+        let limit = 10_i128.pow(u32::from(precision));
+        let scaled = added.and_then(|added| i128::from(number.magnitude).checked_mul(10_i128.pow(added)));
+        if let Some(magnitude) = scaled.filter(|&magnitude| magnitude < limit) {
             return Ok(if number.is_negative { -magnitude } else { magnitude });
         }
         cursor.at = start;
@@ -190,7 +222,8 @@ pub(super) fn string(cursor: &mut Cursor<'_>, column: &mut Text, depth: usize) -
         _ => {
             let raw = cursor.raw_value(depth)?;
             if !push_value_text(column.buffer(), raw) {
-                return Err(cursor.syntax("a JSON value"));
+                // The grammar was checked: only a surrogate that stands alone can be wrong.
+                return Err(cursor.syntax("valid escapes in the string"));
             }
         }
     }

@@ -1,5 +1,7 @@
 //! JSON records as text, and the rows they become.
 
+mod oracle;
+
 use crate::formats::testing::Codec;
 use crate::formats::{FormatName, Side, decoder, encoder};
 
@@ -183,7 +185,8 @@ fn what_is_not_json_is_a_bad_record() {
         (r#"{"A":1.}"#, "a digit after the point at byte 5"),
         (r#"{"x":[1,]}"#, "a JSON value at byte 8"),
         (r#"{"A":1}x"#, "the end of the record at byte 7"),
-        (r#"{"x":"\ud800"}"#, "valid escapes in the string at byte 13"),
+        (r#"{"x":"\ud80"}"#, "valid escapes in the string at byte 12"),
+        (r#"{"A":"\ud800"}"#, "valid escapes in the string at byte 13"),
         ("{\"x\":\"a\nb\"}", "the end of a string at byte 7"),
         (r#"{"x":"a\"#, "the end of a string at byte 8"),
         (r#"{"x":{"\q":1}}"#, "valid escapes in the string at byte 10"),
@@ -191,7 +194,7 @@ fn what_is_not_json_is_a_bad_record() {
     ] {
         check_bad("INTEGER", record, &format!("the bytes are not JSON: expected {error}"));
     }
-    json(&[("A", "STRING")]).check_bad(b"{\"A\":\"\xff\"}", "the bytes are not UTF-8");
+    json(&[("A", "STRING")]).check_bad(b"{\"A\":\"\xff\"}", "the bytes are not JSON: expected UTF-8 at byte 8");
 }
 
 #[test]

@@ -33,6 +33,22 @@ pub(super) fn unescape(mut raw: &[u8], out: &mut Vec<u8>) -> bool {
     true
 }
 
+/// True if every escape is one. Surrogates may stand alone in text that is only skipped, as in serde_json and Jackson.
+pub(super) fn has_valid_escapes(mut raw: &[u8]) -> bool {
+    while let Some(at) = memchr::memchr(b'\\', raw) {
+        let escape = &raw[at + 1..];
+        raw = match escape.split_first() {
+            Some((b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', rest)) => rest,
+            Some((b'u', rest)) => match code_unit(rest) {
+                Some((_, rest)) => rest,
+                None => return false,
+            },
+            _ => return false,
+        };
+    }
+    true
+}
+
 /// The character after `\u`, and what follows it; a pair of surrogates is one character.
 fn unescape_unicode(raw: &[u8]) -> Option<(char, &[u8])> {
     let (first, rest) = code_unit(raw)?;
@@ -66,7 +82,7 @@ pub(super) fn push_quoted(out: &mut Vec<u8>, text: &str) {
 #[inline]
 fn push_escaped(out: &mut Vec<u8>, mut text: &[u8]) {
     loop {
-        let plain = plain_length(text);
+        let (plain, _) = plain_length(text);
         out.extend_from_slice(&text[..plain]);
         let Some(&special) = text.get(plain) else { return };
         push_escape(out, special);
@@ -95,21 +111,21 @@ fn push_escape(out: &mut Vec<u8>, special: u8) {
 
 /// Appends a number as Java spells it once it was read: integers as they are (but `-0` is `0`), others as
 /// `BigDecimal.toString`.
-pub(super) fn push_number_text(out: &mut Vec<u8>, text: &str, is_integer: bool) {
+pub(super) fn push_number_text(out: &mut Vec<u8>, text: &[u8], is_integer: bool) {
     if is_integer {
-        out.extend_from_slice(if text == "-0" { b"0" } else { text.as_bytes() });
+        out.extend_from_slice(if text == b"-0" { b"0" } else { text });
         return;
     }
-    match DecimalText::parse(text) {
+    match std::str::from_utf8(text).ok().and_then(DecimalText::parse) {
         Some(decimal) => out.extend_from_slice(decimal.to_string().as_bytes()),
-        None => out.extend_from_slice(text.as_bytes()),
+        None => out.extend_from_slice(text),
     }
 }
 
 /// Appends what an array or object becomes in a STRING column: an object its JSON text without blanks, an array
 /// `[a, b]` with its elements as strings. False if the text cannot be re-read.
-pub(super) fn push_value_text(out: &mut Vec<u8>, raw: &str) -> bool {
-    match serde_json::from_str(raw) {
+pub(super) fn push_value_text(out: &mut Vec<u8>, raw: &[u8]) -> bool {
+    match serde_json::from_slice(raw) {
         Ok(value) => {
             push_as_string(out, &value);
             true
@@ -141,7 +157,7 @@ fn push_json(out: &mut Vec<u8>, value: &Value) {
         Value::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
         Value::Number(number) => {
             let text = number.as_str();
-            push_number_text(out, text, !text.contains(['.', 'e', 'E']));
+            push_number_text(out, text.as_bytes(), !text.contains(['.', 'e', 'E']));
         }
         Value::String(text) => push_quoted(out, text),
         Value::Array(items) => {
