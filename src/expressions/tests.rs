@@ -277,6 +277,9 @@ fn lists_have_one_type() {
     typed("ARRAY[NULL]", "", "all NULL elements");
     typed("ARRAY['a', 1]", "", "ARRAY<STRING>");
     value("ARRAY['a', 1, TRUE]", "[a, 1, true]");
+    check("a IN (ARRAY['3', NULL], ARRAY[1])", "a ARRAY<BIGINT>", "ARRAY[3, NULL]; ARRAY[3]", "true; false");
+    value("ARRAY[10, '2e1']", "[10, 20]");
+    value("MAP('a' := 1, NULL := 2)", "{a=1, null=2}");
     value("MAP('a' := 1, 'b' := 2.5, 'a' := 3)", "{a=3.0, b=2.5}");
 }
 

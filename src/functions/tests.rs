@@ -95,6 +95,7 @@ fn bytes_and_encodings() {
     value("TO_BYTES('2', 'hex')", "null!");
     value("ENCODE('8', 'ascii', 'base64')", "OA==");
     value("ENCODE('0x123', 'hex', 'ascii')", "\u{1}#");
+    value("ENCODE('X''', 'hex', 'ascii')", "null!");
     value("INT_FROM_BYTES(TO_BYTES('00000001', 'hex'))", "1");
     value("LEN(UUID())", "36");
     value("UUID(TO_BYTES('000102030405060708090a0b0c0d0e0f', 'hex'))", "00010203-0405-0607-0809-0a0b0c0d0e0f");

@@ -129,7 +129,7 @@ fn merge(running: &SqlType, element: &SqlType, expr: &Expr) -> Result<SqlType, D
         }
         (ExprKind::Array(given), SqlType::Array(known), SqlType::Array(inner)) => {
             let mut merged = known.as_ref().clone();
-            for value in given {
+            for value in given.iter().filter(|value| value.kind != ExprKind::Literal(Literal::Null)) {
                 let freedom = if is_literal(&value.kind) { literal_type(value, inner) } else { inner.as_ref().clone() };
                 merged = merge(&merged, &freedom, value)?;
             }

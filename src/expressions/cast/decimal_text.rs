@@ -89,7 +89,11 @@ pub(crate) fn fits(digits: i256, precision: u32) -> bool {
 /// The type of the DECIMAL literal that a text spells: as many digits as it has, and one before the point.
 pub(crate) fn type_of(text: &str) -> Option<SqlType> {
     let exact = Exact::parse(text)?;
-    let scale = u32::try_from(exact.scale).ok()?;
+    let Ok(scale) = u32::try_from(exact.scale) else {
+        // `2E1` has the digits of 20.
+        let precision = exact.precision().checked_add(exact.scale.unsigned_abs())?;
+        return Some(SqlType::Decimal { precision, scale: 0 });
+    };
     Some(SqlType::Decimal { precision: exact.precision().max(scale + 1), scale })
 }
 
@@ -157,9 +161,13 @@ mod tests {
 
     #[test]
     fn literals_have_the_digits_they_are_written_with() {
-        for (text, expected) in
-            [("0.05", "DECIMAL(3, 2)"), ("0.5", "DECIMAL(2, 1)"), ("10.10", "DECIMAL(4, 2)"), ("1.", "DECIMAL(1, 0)")]
-        {
+        for (text, expected) in [
+            ("0.05", "DECIMAL(3, 2)"),
+            ("0.5", "DECIMAL(2, 1)"),
+            ("10.10", "DECIMAL(4, 2)"),
+            ("1.", "DECIMAL(1, 0)"),
+            ("2E1", "DECIMAL(2, 0)"),
+        ] {
             assert_eq!(type_of(text).expect("a number").to_string(), expected);
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, ListArray, MapArray, StructArray};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, ListArray, MapArray, StringArray, StructArray};
 use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
 use datafusion::arrow::compute::interleave;
 use datafusion::arrow::datatypes::{DataType, Field};
@@ -25,9 +25,11 @@ pub(super) fn array(args: Arguments, ty: &SqlType) -> Outcome {
     args.outcome(Arc::new(list), Vec::new())
 }
 
-/// Of equal keys the last wins, at the place of the first; a null key fails its row.
+/// Of equal keys the last wins, at the place of the first. A null STRING key becomes the word `null`, as which every
+/// format writes it, since Arrow's maps have no null keys; another null key fails its row.
 pub(super) fn map(args: Arguments, ty: &SqlType) -> Outcome {
-    let keys: Vec<&Value> = args.values.iter().step_by(2).collect();
+    let worded: Vec<Value> = args.values.iter().step_by(2).map(null_as_word).collect();
+    let keys: Vec<&Value> = worded.iter().collect();
     let values: Vec<&Value> = args.values.iter().skip(1).step_by(2).collect();
     let (mut key_indices, mut value_indices, mut lengths) = (Vec::new(), Vec::new(), Vec::with_capacity(args.rows));
     let mut failures = Vec::new();
@@ -55,6 +57,15 @@ pub(super) fn map(args: Arguments, ty: &SqlType) -> Outcome {
     drop(same);
     let array = map_array(gather(&keys, &key_indices), gather(&values, &value_indices), lengths, None, ty);
     args.outcome(array, failures)
+}
+
+/// Text with the word `null` for NULL; other values as they are.
+fn null_as_word(value: &Value) -> Value {
+    let Some(texts) = value.array().as_string_opt::<i32>().filter(|texts| texts.null_count() > 0) else {
+        return value.clone();
+    };
+    let worded: StringArray = texts.iter().map(|text| Some(text.unwrap_or("null"))).collect();
+    if value.is_constant() { Value::constant(Arc::new(worded)) } else { Value::column(Arc::new(worded)) }
 }
 
 /// A map of entries laid end to end, `lengths` of them per row.

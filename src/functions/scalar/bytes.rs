@@ -167,7 +167,7 @@ fn encode(call: &mut Call<'_>) -> ArrayRef {
                 let digits = if let Some(rest) = text.strip_prefix("0x") {
                     if rest.len() % 2 == 0 { Cow::from(rest) } else { Cow::from(format!("0{rest}")) }
                 } else if let Some(rest) = text.strip_prefix("X'").or(text.strip_prefix("x'")) {
-                    Cow::from(rest.strip_suffix('\'').unwrap_or(rest))
+                    Cow::from(rest.strip_suffix('\'').ok_or_else(|| Message::from(format!("Illegal hexadecimal text: {text}")))?)
                 } else {
                     Cow::from(text)
                 };
