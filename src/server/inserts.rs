@@ -104,7 +104,7 @@ impl Acknowledgements {
             return Ok(());
         }
         let inserter = Arc::clone(&self.inserter);
-        let inserted = self.doors.call(move |_| inserter.insert(&rows)).await?;
+        let inserted = self.rows.read_during(self.doors.call(move |_| inserter.insert(&rows))).await?;
         for _ in 0..inserted.rows {
             self.element(&format!("{{\"seq\":{},\"status\":\"ok\"}}", self.seq), out);
             self.seq += 1;

@@ -116,7 +116,7 @@ impl Production {
             })?;
             Ok::<_, Refusal>((sent, placed))
         };
-        let (sent, placed) = self.doors.call(work).await??;
+        let (sent, placed) = self.records.read_during(self.doors.call(work)).await??;
         let answers = sent.iter().zip(&placed).map(|(sent, placed)| self.answer(sent, placed));
         Ok(answers.collect())
     }

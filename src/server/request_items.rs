@@ -33,6 +33,8 @@ pub(super) struct RequestItems {
     scanned: usize,
     scanner: ObjectScanner,
     body_ended: bool,
+    /// What went wrong while reading ahead; told when the items before it were taken.
+    broken: Option<Refusal>,
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +55,7 @@ impl RequestItems {
             scanned: 0,
             scanner: ObjectScanner::default(),
             body_ended: false,
+            broken: None,
         }
     }
 
@@ -62,11 +65,32 @@ impl RequestItems {
             if let Some(item) = self.split()? {
                 return Ok(Some(item));
             }
+            if let Some(refusal) = self.broken.take() {
+                return Err(refusal);
+            }
             if self.body_ended {
                 return Ok(self.last());
             }
             self.read().await?;
         }
+    }
+
+    /// Waits for `work` and meanwhile takes in what arrives, up to a batch: the next one is then ready at once, and
+    /// under load batches grow with the time that work takes. Nobody else reads: HTTP/1.1 hands over a chunk at a time
+    /// and only to a reader that waits for it.
+    pub(super) async fn read_during<F: Future>(&mut self, work: F) -> F::Output {
+        tokio::select! {
+            biased;
+            output = work => output,
+            () = self.read_ahead() => unreachable!("reading ahead waits at its end"),
+        }
+    }
+
+    async fn read_ahead(&mut self) {
+        while !self.body_ended && self.broken.is_none() && self.buffer.len() < BATCH_BYTES {
+            self.broken = self.read().await.err();
+        }
+        std::future::pending().await
     }
 
     /// At least one item, and those that have arrived behind it; empty at the end.
@@ -81,7 +105,11 @@ impl RequestItems {
                     bytes += item.len();
                     items.push(item);
                 }
-                Ok(None) if !self.body_ended && matches!(self.read().now_or_never(), Some(Ok(()))) => {}
+                Ok(None) if !self.body_ended && self.broken.is_none() => match self.read().now_or_never() {
+                    Some(Ok(())) => {}
+                    Some(Err(refusal)) => self.broken = Some(refusal),
+                    None => break,
+                },
                 Ok(None) | Err(_) => break,
             }
         }
