@@ -16,7 +16,7 @@ use super::command::{Command, CommandError};
 const READ_BYTES: usize = 4 << 20;
 
 /// The command log of one service.
-pub struct CommandLog {
+pub(super) struct CommandLog {
     log: Arc<dyn TopicLog>,
     topic: String,
     id: TopicId,
@@ -50,7 +50,7 @@ pub enum CommandLogError {
 
 impl CommandLog {
     /// Name of the topic.
-    pub fn topic_name(service_id: &str) -> String {
+    pub(super) fn topic_name(service_id: &str) -> String {
         format!("_thalweg-{service_id}-commands")
     }
 
@@ -58,7 +58,7 @@ impl CommandLog {
     ///
     /// # Errors
     /// The log refuses.
-    pub fn open(log: Arc<dyn TopicLog>, service_id: &str) -> Result<Self, CommandLogError> {
+    pub(super) fn open(log: Arc<dyn TopicLog>, service_id: &str) -> Result<Self, CommandLogError> {
         let topic = Self::topic_name(service_id);
         let committer = log.committer(&topic)?;
         let info = match log.topic(&topic)? {
@@ -76,7 +76,7 @@ impl CommandLog {
     ///
     /// # Errors
     /// The log refuses, or a record is no command.
-    pub fn read_on(&mut self) -> Result<Vec<(i64, Command)>, CommandLogError> {
+    pub(super) fn read_on(&mut self) -> Result<Vec<(i64, Command)>, CommandLogError> {
         let mut commands = Vec::new();
         loop {
             let fetch = self.log.read(self.id, Partition(0), self.end, READ_BYTES)?;
@@ -95,7 +95,7 @@ impl CommandLog {
     }
 
     /// The number that the next command will get.
-    pub fn next_number(&self) -> i64 {
+    pub(super) fn next_number(&self) -> i64 {
         self.end.0
     }
 
@@ -103,7 +103,7 @@ impl CommandLog {
     ///
     /// # Errors
     /// The log refuses: the command is not in the log. Only after [`CommandLogError::Lost`] it may appear later.
-    pub fn append(&mut self, command: &Command, now: EventTime) -> Result<i64, CommandLogError> {
+    pub(super) fn append(&mut self, command: &Command, now: EventTime) -> Result<i64, CommandLogError> {
         let record = Record {
             key: None,
             value: Some(bytes::Bytes::from(command.encode())),

@@ -24,6 +24,16 @@ pub struct Inserter {
     row: Side,
 }
 
+/// Rows up to the first bad one.
+struct ReadRows {
+    /// How many.
+    count: usize,
+    /// What is wrong with the one after them.
+    failure: Option<Diagnostic>,
+    /// Holds them.
+    columns: Box<dyn RecordDecoder>,
+}
+
 impl std::fmt::Debug for Inserter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Inserter").field("source", &self.source.name).finish_non_exhaustive()
@@ -34,20 +44,20 @@ impl Inserter {
     /// Appends rows, each the text of a JSON object of columns (`rest-api.md` 5, insert side), in order; returns
     /// when the log has them by its policy.
     pub fn insert(&self, rows: &[Bytes]) -> Inserted {
-        let (count, failure, read) = match self.read(rows) {
-            Ok(read) => read,
-            Err(failure) => return Inserted { rows: 0, failure: Some(failure) },
-        };
-        if count > 0 {
-            if let Err(refusal) = self.append(read, count) {
-                return Inserted { rows: 0, failure: Some(refusal) };
+        let read = self.read(rows).and_then(|read| {
+            if read.count > 0 {
+                self.append(read.columns, read.count)?;
             }
+            Ok((read.count, read.failure))
+        });
+        match read {
+            Ok((rows, failure)) => Inserted { rows, failure },
+            Err(failure) => Inserted { rows: 0, failure: Some(failure) },
         }
-        Inserted { rows: count, failure }
     }
 
-    /// Reads rows up to the first bad one: how many were good, what is wrong with the next, and the good ones.
-    fn read(&self, rows: &[Bytes]) -> Result<(usize, Option<Diagnostic>, Box<dyn RecordDecoder>), Diagnostic> {
+    /// Reads rows up to the first bad one.
+    fn read(&self, rows: &[Bytes]) -> Result<ReadRows, Diagnostic> {
         let wanted: Vec<usize> = (0..self.row.columns.len()).collect();
         let mut read =
             decoder(&self.row, &wanted).map_err(|error| Diagnostic::new(Code::InvalidFormat, error.to_string()))?;
@@ -58,10 +68,10 @@ impl Inserter {
                 })
             });
             if let Err(failure) = strict {
-                return Ok((count, Some(failure), read));
+                return Ok(ReadRows { count, failure: Some(failure), columns: read });
             }
         }
-        Ok((rows.len(), None, read))
+        Ok(ReadRows { count: rows.len(), failure: None, columns: read })
     }
 
     fn append(&self, mut read: Box<dyn RecordDecoder>, count: usize) -> Result<(), Diagnostic> {

@@ -157,7 +157,7 @@ impl Printing {
                 stop.wait();
             }
             for record in &records {
-                let shown = seen % self.interval == 0;
+                let shown = seen.is_multiple_of(self.interval);
                 seen += 1;
                 if !shown {
                     continue;
@@ -177,7 +177,9 @@ mod tests {
     use super::{ConsumedRecord, Printer};
     use crate::types::{EventTime, Offset, Partition};
 
-    fn check(records: &[(Option<&[u8]>, Option<&[u8]>)], expected: &str) {
+    type KeyAndValue<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
+    fn check(records: &[KeyAndValue<'_>], expected: &str) {
         let mut printer = Printer::new();
         let mut lines = Vec::new();
         for (key, value) in records {

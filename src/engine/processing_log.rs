@@ -86,11 +86,11 @@ impl Engine {
         if !self.settings.processing_log {
             return;
         }
-        if self.catalog().source(&STREAM.into()).is_none() {
-            if let Err(failure) = self.execute(&Request::new(self.processing_log_statement())) {
-                tracing::warn!(reason = %failure.diagnostic, "there will be no processing log");
-                return;
-            }
+        if self.catalog().source(&STREAM.into()).is_none()
+            && let Err(failure) = self.execute(&Request::new(self.processing_log_statement()))
+        {
+            tracing::warn!(reason = %failure.diagnostic, "there will be no processing log");
+            return;
         }
         let engine = Arc::downgrade(self);
         let queue = Arc::clone(&self.processing_log);

@@ -42,12 +42,10 @@ impl Stop {
         self.turned.notify_all();
     }
 
-    /// Waits until records came, the end was told, or it is time to look again.
-    pub(super) fn wait(&self) {
+    /// Waits until records came, the end was told, or it is time to look again; true in the last case.
+    pub(super) fn wait(&self) -> bool {
         let mut turns = self.turns.lock();
-        if !self.is_set() {
-            self.turned.wait_for(&mut turns, LOOK_AGAIN);
-        }
+        !self.is_set() && self.turned.wait_for(&mut turns, LOOK_AGAIN).timed_out()
     }
 
     /// Sends, waiting while the channel is full; false when the client went away or readers are to end.
@@ -118,15 +116,21 @@ impl Engine {
         Ok(())
     }
 
-    /// Looks again and again until `holds` or the time is over. Looks when records come, and ten times a second.
+    /// Looks again and again until `holds` or the time is over. Looks when records come, and ten times a second. Under
+    /// a clock that stands still there is nothing to wait for.
     pub(super) fn wait_until(
         &self,
         timeout: Duration,
         mut holds: impl FnMut() -> Result<bool, Diagnostic>,
     ) -> Result<(), Diagnostic> {
-        let until = self.clock.elapsed() + timeout;
-        while !holds()? && self.clock.elapsed() < until && !self.is_closed() {
-            self.readers.stop.wait();
+        let mut now = self.clock.elapsed();
+        let until = now + timeout;
+        while !holds()? && now < until && !self.is_closed() {
+            let timed_out = self.readers.stop.wait();
+            let before = std::mem::replace(&mut now, self.clock.elapsed());
+            if timed_out && now == before {
+                break;
+            }
         }
         Ok(())
     }

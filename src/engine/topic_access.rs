@@ -130,11 +130,6 @@ impl TopicCursor {
         Ok(Self { info: info.clone(), next, ends: ranges.iter().map(|range| range.end).collect() })
     }
 
-    /// True when everything that was there at the beginning was read.
-    pub(super) fn is_caught_up(&self) -> bool {
-        self.next.iter().zip(&self.ends).all(|(next, end)| next >= end)
-    }
-
     /// The next records of one partition; partitions take turns as they come. Empty at the end of all of them.
     pub(super) fn read(&mut self, engine: &Engine, within_ends: bool) -> Chunk {
         for (index, next) in self.next.iter_mut().enumerate() {

@@ -15,15 +15,15 @@ use super::command::{Command, DoomedTopic, NewTopic, QueryAction, StoredQuery};
 
 /// What the commands up to a point made.
 #[derive(Debug, Clone, Default)]
-pub struct World {
+pub(super) struct World {
     /// Sources, types, queries.
-    pub catalog: Catalog,
+    pub(super) catalog: Catalog,
     /// What each persistent query runs.
-    pub queries: Arc<BTreeMap<QueryId, Arc<StoredQuery>>>,
+    pub(super) queries: Arc<BTreeMap<QueryId, Arc<StoredQuery>>>,
     /// Settings of the whole service that ALTER SYSTEM gave.
-    pub settings: Arc<BTreeMap<String, String>>,
+    pub(super) settings: Arc<BTreeMap<String, String>>,
     /// The number of the next command.
-    pub next_command: i64,
+    pub(super) next_command: i64,
     /// What commands did to topics: `Some` was wanted, `None` was deleted.
     topics: Arc<BTreeMap<String, Option<TopicConfig>>>,
     doomed: Arc<Vec<DoomedTopic>>,
@@ -31,7 +31,7 @@ pub struct World {
 
 impl World {
     /// What `command`, which has this number, makes of the world.
-    pub fn apply(&mut self, number: i64, command: &Command) {
+    pub(super) fn apply(&mut self, number: i64, command: &Command) {
         for NewTopic { name, config } in &command.create_topics {
             Arc::make_mut(&mut self.topics).insert(name.clone(), Some(config.clone()));
         }
@@ -72,12 +72,12 @@ impl World {
     }
 
     /// What commands did to a topic: `Some(Some)` created it, `Some(None)` deleted it, `None` did nothing.
-    pub fn topic(&self, name: &str) -> Option<Option<&TopicConfig>> {
+    pub(super) fn topic(&self, name: &str) -> Option<Option<&TopicConfig>> {
         self.topics.get(name).map(Option::as_ref)
     }
 
     /// Topics that commands created and sources still use: what must exist after a replay.
-    pub fn wanted_topics(&self) -> impl Iterator<Item = (&str, &TopicConfig)> {
+    pub(super) fn wanted_topics(&self) -> impl Iterator<Item = (&str, &TopicConfig)> {
         self.topics.iter().filter_map(|(name, config)| {
             let used = self.catalog.sources().any(|source| source.topic == *name);
             config.as_ref().filter(|_| used).map(|config| (name.as_str(), config))
@@ -85,13 +85,13 @@ impl World {
     }
 
     /// Topics that commands deleted: what must not exist after a replay.
-    pub fn doomed_topics(&self) -> &[DoomedTopic] {
+    pub(super) fn doomed_topics(&self) -> &[DoomedTopic] {
         &self.doomed
     }
 
     /// The world as a sandbox begins with it: what commands did to topics is done, and what comes counts anew.
     #[must_use]
-    pub fn settled(&self) -> Self {
+    pub(super) fn settled(&self) -> Self {
         Self { topics: Arc::default(), doomed: Arc::default(), ..self.clone() }
     }
 }

@@ -15,10 +15,11 @@ use super::create_source::{already_there, create_id};
 pub(super) fn create_as(scope: &mut Scope<'_>, create: &CreateSourceAs) -> Result<Outcome, Diagnostic> {
     let name = &create.name.name;
     let existing = scope.catalog().source(name).cloned();
-    if create.if_not_exists && !create.or_replace {
-        if let Some(existing) = &existing {
-            return Ok(Outcome::Unchanged(already_there(create.kind, name, existing)));
-        }
+    if create.if_not_exists
+        && !create.or_replace
+        && let Some(existing) = &existing
+    {
+        return Ok(Outcome::Unchanged(already_there(create.kind, name, existing)));
     }
     let planned = scope.plan(|catalog, context| plan_create_as(create, catalog, context))?;
     let Some(sink) = planned.sink.clone() else {

@@ -14,10 +14,11 @@ use super::command_kind;
 
 /// Defines a source, and its topic where there is none.
 pub(super) fn create_source(scope: &mut Scope<'_>, create: &CreateSource) -> Result<Outcome, Diagnostic> {
-    if create.if_not_exists && !create.or_replace {
-        if let Some(existing) = scope.catalog().source(&create.name.name) {
-            return Ok(Outcome::Unchanged(already_there(create.kind, &create.name.name, existing)));
-        }
+    if create.if_not_exists
+        && !create.or_replace
+        && let Some(existing) = scope.catalog().source(&create.name.name)
+    {
+        return Ok(Outcome::Unchanged(already_there(create.kind, &create.name.name, existing)));
     }
     let definition = scope.plan(|catalog, context| define_source(create, catalog, context))?;
     let statement = scope.text.to_owned();

@@ -32,10 +32,11 @@ pub(super) fn drop_source(scope: &mut Scope<'_>, name: &Ident, drop: Drop) -> Re
     }
     command.changes.push(CatalogChange::DropSource(name.name.clone()));
     // In the sandbox the topic need not be there yet.
-    if drop.delete_topic && scope.purpose == Purpose::Execute {
-        if let Some(topic) = scope.engine.log.topic(&source.topic).map_err(|error| storage(&error))? {
-            command.delete_topics.push(DoomedTopic { name: topic.name, id: topic.id });
-        }
+    if drop.delete_topic
+        && scope.purpose == Purpose::Execute
+        && let Some(topic) = scope.engine.log.topic(&source.topic).map_err(|error| storage(&error))?
+    {
+        command.delete_topics.push(DoomedTopic { name: topic.name, id: topic.id });
     }
     Ok(Outcome::Command(Box::new(command)))
 }

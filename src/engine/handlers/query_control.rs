@@ -8,21 +8,18 @@ use crate::sql::ast::{Ident, QuerySelector};
 
 /// Ends queries for good. What they wrote stays and is a plain source from now on.
 pub(super) fn terminate(scope: &mut Scope<'_>, which: &QuerySelector) -> Result<Outcome, Diagnostic> {
-    if let QuerySelector::One(id) = which {
-        if !scope.world.queries.contains_key(&id_of(id)) {
-            if let Some(push) = scope.engine.find_push(id.name.as_str()) {
-                return Ok(Outcome::ClosePush(push));
-            }
-        }
+    if let QuerySelector::One(id) = which
+        && !scope.world.queries.contains_key(&id_of(id))
+        && let Some(push) = scope.engine.find_push(id.name.as_str())
+    {
+        return Ok(Outcome::ClosePush(push));
     }
     let (mut command, ids) = control(scope, which, "terminate", "Query terminated.")?;
     for id in ids {
-        if let Some(query) = scope.catalog().query(&id) {
-            if let Some(sink) = scope.catalog().source(&query.sink).filter(|sink| sink.created_by.as_ref() == Some(&id))
-            {
-                let sink = Source { created_by: None, ..sink.as_ref().clone() };
-                command.changes.push(CatalogChange::PutSource(Box::new(sink)));
-            }
+        let sink = scope.catalog().query(&id).and_then(|query| scope.catalog().source(&query.sink));
+        if let Some(sink) = sink.filter(|sink| sink.created_by.as_ref() == Some(&id)) {
+            let sink = Source { created_by: None, ..sink.as_ref().clone() };
+            command.changes.push(CatalogChange::PutSource(Box::new(sink)));
         }
         command.changes.push(CatalogChange::DropQuery(id.clone()));
         command.queries.push(QueryAction::Stop(id));

@@ -1,5 +1,6 @@
 //! The engine over a log in memory: scripts in, entities and rows out.
 
+mod answers;
 mod crashes;
 mod ddl;
 mod queries;
