@@ -71,7 +71,7 @@ fn input(records: usize) -> Vec<RecordBlock> {
                         row % 1000,
                         cities[row % cities.len()],
                         row % 50,
-                        "a note of some length that nobody reads, as they are",
+                        "a note of some length that nobody reads, as all notes are once they go on",
                     );
                     Record {
                         key: Some(Bytes::from(format!("key-{}", row % 10_000))),

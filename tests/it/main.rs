@@ -2,6 +2,7 @@
 
 mod fuzz_formats;
 mod fuzz_sql;
+mod git_history;
 mod kill_loop;
 mod server_process;
 mod server_start;
