@@ -239,7 +239,8 @@ fn output(
         Output::Sink(sink) => {
             let info = env.log.topic(&sink.topic)?.ok_or_else(|| BuildError::MissingTopic(sink.topic.clone()))?;
             let only = env.settings.append_partition;
-            let encoder = SinkEncoder::new(sink, edge, info.config.partitions, only, nth)?;
+            let keeps_keys = shapes[index].source.is_some();
+            let encoder = SinkEncoder::new(sink, edge, keeps_keys, info.config.partitions, only, nth)?;
             Ok(TaskOutput::Sink(Box::new(encoder)))
         }
         Output::Exchange { key } => {

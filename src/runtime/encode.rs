@@ -6,12 +6,16 @@
 //! | null row of a stream, delete | key and null value |
 //! | update-before | none: the update-after replaces it |
 //!
+//! A key is null bytes if its only column is null. A key of several columns that are all null is null bytes where the
+//! key is the source's own (its record had no key) and in null rows; PARTITION BY may compute such a key, and it is
+//! written as it is.
+//!
 //! A row whose timestamp is negative or null makes no record and is reported. Headers of the triggering record go
 //! along. Records of one key go to one partition, in order; records without a key go, batch by batch, round robin.
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use datafusion::arrow::buffer::BooleanBuffer;
 use datafusion::arrow::datatypes::Int64Type;
 
@@ -39,6 +43,8 @@ pub(super) struct SinkEncoder {
     /// Where everything goes, if a setting says so.
     only_partition: Option<Partition>,
     key_columns: Vec<usize>,
+    /// True if the key is that of the source's records.
+    keeps_keys: bool,
     value_columns: Vec<usize>,
     window: Option<(WindowInfo, usize, usize)>,
     timestamp: Option<(usize, TimeReader)>,
@@ -63,14 +69,15 @@ pub(super) struct Written {
 }
 
 impl SinkEncoder {
-    /// An encoder for `sink`, whose topic has `partitions`, from rows of `edge`. Tasks start their round robin at
-    /// different partitions by `turn`.
+    /// An encoder for `sink`, whose topic has `partitions`, from rows of `edge`; with `keeps_keys` their keys are those
+    /// of the source's records. Tasks start their round robin at different partitions by `turn`.
     ///
     /// # Errors
     /// A format that is not built yet, or a timestamp column that is not there.
     pub(super) fn new(
         sink: &SinkOutput,
         edge: &EdgeSchema,
+        keeps_keys: bool,
         partitions: i32,
         only_partition: Option<Partition>,
         turn: usize,
@@ -94,6 +101,7 @@ impl SinkEncoder {
             partitions,
             only_partition,
             key_columns: sink.key_columns.clone(),
+            keeps_keys,
             value_columns: sink.value_columns.clone(),
             window,
             timestamp,
@@ -125,7 +133,9 @@ impl SinkEncoder {
         let blame = |error: EncodeError| (batch.meta.offset.get(error.row).copied(), error);
         clear(&mut self.key_bytes);
         clear(&mut self.value_bytes);
-        self.key.encode(&columns(&self.key_columns), rows, None, &mut self.key_bytes).map_err(blame)?;
+        let key = columns(&self.key_columns);
+        let without_key = self.without_key(&key, &batch);
+        self.key.encode(&key, rows, without_key.as_ref(), &mut self.key_bytes).map_err(blame)?;
         self.value
             .encode(&columns(&self.value_columns), rows, without_value.as_ref(), &mut self.value_bytes)
             .map_err(blame)?;
@@ -180,6 +190,16 @@ impl SinkEncoder {
         }
         self.keyless_turn = (self.keyless_turn + 1) % self.partitions.max(1);
         Ok(written)
+    }
+
+    /// The rows whose records have no key.
+    fn without_key(&self, key: &[ArrayRef], batch: &ChangeBatch) -> Option<BooleanBuffer> {
+        if key.is_empty() || key.iter().any(|column| column.null_count() == 0) {
+            return None;
+        }
+        let may_be_null = |row: usize| self.keeps_keys || key.len() == 1 || batch.is_null_row(row);
+        let is_null = |row: usize| may_be_null(row) && key.iter().all(|column| column.is_null(row));
+        Some(BooleanBuffer::collect_bool(batch.len(), is_null))
     }
 
     /// What was written since the last call, by partition.

@@ -149,6 +149,24 @@ fn partition_by_makes_new_keys() {
 }
 
 #[test]
+fn a_record_without_a_key_stays_without_one() {
+    check(
+        "CREATE STREAM S (A STRING KEY, B STRING KEY, V BIGINT) WITH (KAFKA_TOPIC='a', FORMAT='DELIMITED');
+         CREATE STREAM D WITH (KAFKA_TOPIC='b', KEY_FORMAT='JSON') AS SELECT * FROM S;",
+        "x,y 1 @1
+         ~ 2 @2",
+        r#"{"A":"x","B":"y"} 1 @1
+           ~ 2 @2"#,
+    );
+    check(
+        "CREATE STREAM S (A STRING KEY, V BIGINT) WITH (KAFKA_TOPIC='a', FORMAT='DELIMITED');
+         CREATE STREAM D WITH (KAFKA_TOPIC='b') AS SELECT * FROM S;",
+        "~ 2 @2",
+        "~ 2 @2",
+    );
+}
+
+#[test]
 fn table_functions_make_a_row_for_each_result() {
     check(
         "CREATE STREAM S (K STRING KEY, X ARRAY<INT>, Y ARRAY<STRING>) WITH (KAFKA_TOPIC='a', VALUE_FORMAT='JSON');
