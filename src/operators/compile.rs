@@ -26,7 +26,9 @@ pub fn compile(
             Box::new(Project::new(compile_columns(columns, input, functions)?, needs_value, &node.schema))
         }
         OperatorKind::FlatMap { calls } => {
-            Box::new(FlatMap::new(compile_columns(calls, input, functions)?, &node.schema))
+            let passed = &node.schema.columns()[..node.schema.columns().len().saturating_sub(calls.len())];
+            let kept = passed.iter().filter_map(|column| input.index_of(&column.name)).collect();
+            Box::new(FlatMap::new(compile_columns(calls, input, functions)?, kept, &node.schema))
         }
     })
 }

@@ -11,7 +11,7 @@ use super::{Operator, Output, Port, Step};
 
 /// Table functions of a SELECT list, zipped by position to the longest.
 ///
-/// Each call is an expression that gives an ARRAY; its elements become rows behind the input's columns. Keeps no
+/// Each call is an expression that gives an ARRAY; its elements become rows behind the columns that are kept. Keeps no
 /// state. A row makes as many rows as its longest array has elements, none if all are null or empty; a null row makes
 /// none. New rows have the operation, time and place of their row, so that a delete deletes what its insert made;
 /// an update becomes the deletes of the old rows, then the inserts of the new ones. Cost: the calls, plus a copy of
@@ -24,6 +24,8 @@ use super::{Operator, Output, Port, Step};
 #[derive(Debug)]
 pub struct FlatMap {
     calls: Projection,
+    /// Columns of the input that are passed on.
+    kept: Vec<usize>,
     schema: SchemaRef,
     /// What is still to be said of the last batch.
     rest: Option<Rest>,
@@ -41,9 +43,9 @@ impl FlatMap {
     /// Rows after which a batch is closed; a single row's results stay together.
     pub const MAX_ROWS: usize = 16_384;
 
-    /// A flat map whose output has the input's columns, then one for each call.
-    pub fn new(calls: Projection, output: &EdgeSchema) -> Self {
-        Self { calls, schema: output.arrow(), rest: None }
+    /// A flat map whose output has the input's columns at the indices `kept`, then one for each call.
+    pub fn new(calls: Projection, kept: Vec<usize>, output: &EdgeSchema) -> Self {
+        Self { calls, kept, schema: output.arrow(), rest: None }
     }
 }
 
@@ -54,7 +56,8 @@ impl Operator for FlatMap {
         let results = self.calls.evaluate(&input.rows, &out.context, &mut errors);
         errors.errors.retain(|error| !input.is_null_row(error.row));
         out.report(&input, errors);
-        self.rest = Some(Rest { input, results, next_row: 0 });
+        let kept = input.rows.project(&self.kept).expect("kept columns are columns of the input");
+        self.rest = Some(Rest { input: input.with_rows(kept), results, next_row: 0 });
         self.resume(out)
     }
 

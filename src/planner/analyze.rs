@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use super::context::{Compatibility, PlanContext};
+use super::compatibility;
+use super::context::PlanContext;
 use super::function_kinds::{calls, is_call};
 use super::group_by;
 use super::joins::{self, JoinKey, Joined};
@@ -72,9 +73,8 @@ pub(super) fn analyze<'a>(
     target: Target<'a>,
 ) -> Result<Analyzed, Diagnostic> {
     let mut scope = Scope::of(query, catalog)?;
-    // ksqlDB does not find the bounds behind a join.
-    let finds_bounds = query.joins.is_empty() || ctx.settings.compatibility == Compatibility::Extended;
-    if query.window.is_some() && scope.relation().source.window.is_none() && finds_bounds {
+    let makes_bounds = query.window.is_some() && scope.relation().source.window.is_none();
+    if makes_bounds && compatibility::finds_window_bounds(query, ctx) {
         scope.add_window_bounds();
     }
     let mut analyzer = Analyzer { query, catalog, ctx, target, scope, joined: None };

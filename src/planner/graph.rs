@@ -155,7 +155,8 @@ pub enum OperatorKind {
     /// Calls table functions and zips their results by position to the longest. Rows without a value give no rows,
     /// nor do rows for which every call gives nothing.
     FlatMap {
-        /// Table function calls over the input edge; their results are appended to the input's columns.
+        /// Table function calls over the input edge. The output edge has the columns of the input that somebody wants,
+        /// found by name, then one for each call.
         calls: Vec<ProjectColumn>,
     },
 }

@@ -8,7 +8,7 @@ use super::graph::{
     Encoding, GRAPH_VERSION, Input, OperatorGraph, OperatorKind, OperatorNode, Output, ProjectColumn, SinkOutput,
     SourceInput, Stage,
 };
-use super::plan::{FlatMapNode, PartitionByNode, Plan, SinkNode, SourceNode, append};
+use super::plan::{FlatMapNode, PartitionByNode, Plan, SinkNode, SourceNode};
 use super::rewrite::columns_of;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::expressions::{EdgeColumn, EdgeSchema};
@@ -137,8 +137,9 @@ impl Stages {
         below.retain(|name| node.input.schema().index_of(name).is_some());
         let below = with_reads(&below, node.calls.iter().map(|call| &call.expr));
         let edge = self.chain(&node.input, &below)?;
+        let kept = edge.columns().iter().filter(|column| wanted.contains(&column.name)).cloned();
         let results = node.calls.iter().filter_map(|call| edge_column(&node.schema, &call.name));
-        let schema = append(&edge, results);
+        let schema = EdgeSchema::new(kept.chain(results).collect());
         self.operator("FlatMap", OperatorKind::FlatMap { calls: node.calls.clone() }, schema)
     }
 
@@ -194,7 +195,7 @@ fn sink_output(node: &SinkNode, edge: &EdgeSchema) -> Result<SinkOutput, Diagnos
         value: sink.value.clone(),
         value_columns: positions(edge, &node.value)?,
         window: sink.window,
-        timestamp: sink.timestamp.clone(),
+        timestamp: node.timestamp.clone(),
         is_table: sink.is_table(),
     })
 }

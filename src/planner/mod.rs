@@ -17,6 +17,7 @@ pub mod plan;
 
 mod aggregates;
 mod analyze;
+mod compatibility;
 mod context;
 mod define_source;
 mod explain;

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::graph::{ProjectColumn, SourceColumn};
+use super::graph::{ProjectColumn, SourceColumn, TimestampColumn};
 use crate::catalog::Source;
 use crate::expressions::{EdgeColumn, EdgeSchema};
 use crate::sql::ast::Expr;
@@ -95,6 +95,8 @@ pub struct SinkNode {
     pub key: Vec<Name>,
     /// The sink's value columns on the input's edge.
     pub value: Vec<Name>,
+    /// Where the timestamps of records come from; `None` is event time. An INSERT INTO does not take the sink's.
+    pub timestamp: Option<TimestampColumn>,
 }
 
 impl Plan {

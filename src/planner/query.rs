@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use super::analyze::{Analyzed, Target, analyze};
-use super::context::{Compatibility, PlanContext};
+use super::compatibility;
+use super::context::PlanContext;
 use super::insert_select;
 use super::lower::lower;
 use super::plan::{Plan, SinkNode};
 use super::planned::{PlannedQuery, SourceDefinition};
-use super::rewrite::columns_of;
 use super::sink;
 use crate::catalog::Catalog;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::sql::ast::{CreateSourceAs, Ident, Property, Query, SelectItem, SourceKind};
+use crate::planner::graph::TimestampColumn;
+use crate::sql::ast::{CreateSourceAs, Ident, Property, Query, SourceKind};
 use crate::types::Name;
 
 /// Plans CREATE STREAM or TABLE … AS SELECT. IF NOT EXISTS is the caller's: here an existing name is an error unless
@@ -28,7 +29,8 @@ pub fn plan_create_as(
     refuse_limit(&stmt.query, &format!("CREATE {} … AS SELECT", stmt.kind.as_sql()))?;
     let analyzed = analyze(&stmt.query, catalog, ctx, Target::Sink(&stmt.name.name))?;
     let sink = sink::define(stmt, &analyzed, catalog, ctx)?;
-    finish_sink(analyzed, sink, ctx)
+    let timestamp = sink.source.timestamp.clone();
+    finish_sink(analyzed, sink, timestamp, ctx)
 }
 
 /// Plans INSERT INTO … SELECT.
@@ -46,7 +48,7 @@ pub fn plan_insert_select(
     let sink = insert_select::target(target, with, catalog, ctx)?;
     let analyzed = analyze(query, catalog, ctx, Target::Sink(&target.name))?;
     let analyzed = insert_select::fit(analyzed, &sink.source, target)?;
-    finish_sink(analyzed, sink, ctx)
+    finish_sink(analyzed, sink, None, ctx)
 }
 
 /// The id that INSERT INTO … WITH (QUERY_ID = …) asks for.
@@ -71,49 +73,12 @@ pub fn plan_push(query: &Query, catalog: &Catalog, ctx: &PlanContext<'_>) -> Res
 /// # Errors
 /// As [`plan_create_as`]; and clauses that a pull query cannot have.
 pub fn plan_stream_scan(query: &Query, catalog: &Catalog, ctx: &PlanContext<'_>) -> Result<PlannedQuery, Diagnostic> {
-    let refused = [
-        (query.partition_by.first().map(|item| item.span), "PARTITION BY"),
-        (query.group_by.first().map(|item| item.span), "GROUP BY"),
-        (query.window.as_ref().map(|window| window.span), "WINDOW"),
-        (query.having.as_ref().map(|having| having.span), "HAVING"),
-        (query.joins.first().map(|join| join.span), "JOIN"),
-    ];
-    for (span, clause) in refused {
-        if let Some(span) = span {
-            let error = if ctx.settings.compatibility == Compatibility::Ksqldb {
-                Diagnostic::new(Code::Unsupported, format!("pull queries do not support {clause}"))
-                    .with_hint("Add EMIT CHANGES to make it a push query.")
-            } else {
-                Diagnostic::not_implemented(format!("{clause} in a pull query"))
-            };
-            return Err(error.at(span));
-        }
-    }
-    if ctx.settings.compatibility == Compatibility::Ksqldb {
-        refuse_offsets(query)?;
-    }
+    compatibility::check_stream_scan(query, ctx)?;
     let mut planned = finish_client(analyze(query, catalog, ctx, Target::Client)?, query, ctx)?;
     for column in &mut planned.columns {
         column.is_key = false;
     }
     Ok(planned)
-}
-
-/// ksqlDB's pull queries do not know ROWPARTITION and ROWOFFSET.
-fn refuse_offsets(query: &Query) -> Result<(), Diagnostic> {
-    let exprs = query.select.iter().filter_map(|item| match item {
-        SelectItem::Expr { expr, .. } | SelectItem::StructStar { base: expr, .. } => Some(expr),
-        SelectItem::Star { .. } => None,
-    });
-    for expr in exprs.chain(&query.filter) {
-        let read = columns_of(expr);
-        if let Some(name) = ["ROWPARTITION", "ROWOFFSET"].iter().find(|name| read.contains(&Name::from(**name))) {
-            return Err(
-                Diagnostic::new(Code::Unsupported, format!("pull queries do not support column {name}")).at(expr.span)
-            );
-        }
-    }
-    Ok(())
 }
 
 fn refuse_limit(query: &Query, statement: &str) -> Result<(), Diagnostic> {
@@ -125,7 +90,12 @@ fn refuse_limit(query: &Query, statement: &str) -> Result<(), Diagnostic> {
     }
 }
 
-fn finish_sink(analyzed: Analyzed, sink: SourceDefinition, ctx: &PlanContext<'_>) -> Result<PlannedQuery, Diagnostic> {
+fn finish_sink(
+    analyzed: Analyzed,
+    sink: SourceDefinition,
+    timestamp: Option<TimestampColumn>,
+    ctx: &PlanContext<'_>,
+) -> Result<PlannedQuery, Diagnostic> {
     if let Some(unbuilt) = analyzed.unbuilt {
         return Err(unbuilt);
     }
@@ -133,7 +103,13 @@ fn finish_sink(analyzed: Analyzed, sink: SourceDefinition, ctx: &PlanContext<'_>
         analyzed.columns.iter().filter(|column| column.is_key == is_key).map(|column| column.name.clone()).collect()
     };
     let (key, value) = (names(true), names(false));
-    let plan = Plan::Sink(SinkNode { input: Box::new(analyzed.plan), sink: Arc::new(sink.source.clone()), key, value });
+    let plan = Plan::Sink(SinkNode {
+        input: Box::new(analyzed.plan),
+        sink: Arc::new(sink.source.clone()),
+        key,
+        value,
+        timestamp,
+    });
     Ok(PlannedQuery {
         graph: lower(&plan, ctx.settings.slots)?,
         plan,

@@ -14,7 +14,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, BooleanArray, RecordBatch, UInt32Array};
+use datafusion::arrow::array::{Array, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
 use datafusion::arrow::buffer::BooleanBuffer;
 use datafusion::arrow::compute;
 use datafusion::arrow::error::ArrowError;
@@ -121,7 +121,12 @@ impl ChangeBatch {
     /// # Errors
     /// Arrow's, if an index is out of bounds.
     pub fn take(&self, indices: &UInt32Array) -> Result<Self, ArrowError> {
-        let rows = compute::take_record_batch(&self.rows, indices)?;
+        let rows = if self.rows.num_columns() == 0 {
+            let options = RecordBatchOptions::new().with_row_count(Some(indices.len()));
+            RecordBatch::try_new_with_options(self.rows.schema(), vec![], &options)?
+        } else {
+            compute::take_record_batch(&self.rows, indices)?
+        };
         let kept: Vec<usize> = indices.values().iter().map(|&row| row as usize).collect();
         Ok(self.pick(rows, &kept))
     }

@@ -98,7 +98,7 @@ fn table_functions_come_before_the_projection() {
            from stream S topic s key JSON unwrapped value JSON reads key[0], value[1], value[3]
              ID INTEGER, N INTEGER, ARR ARRAY<INTEGER>
            FlatMap EXPLODE(ARR) AS KSQL_TABLE_0, EXPLODE(ARRAY[N]) AS KSQL_TABLE_1
-             ID INTEGER, N INTEGER, ARR ARRAY<INTEGER>, KSQL_TABLE_0 INTEGER, KSQL_TABLE_1 INTEGER (Append)
+             ID INTEGER, KSQL_TABLE_0 INTEGER, KSQL_TABLE_1 INTEGER (Append)
            Project ID, KSQL_TABLE_0 + 1 AS E, KSQL_TABLE_1 AS KSQL_COL_0
              ID INTEGER, E INTEGER, KSQL_COL_0 INTEGER (Append)
            to stream O topic O key JSON unwrapped [0] value JSON [1, 2]",

@@ -106,3 +106,21 @@ fn formats_are_inherited_with_their_delimiter_and_changed_without() {
              Source stream S",
     );
 }
+
+#[test]
+fn timestamps_come_from_the_sinks_column_only_where_the_statement_says_so() {
+    let source = "CREATE STREAM s (k INT KEY, t BIGINT) WITH (kafka_topic='s', value_format='JSON');
+        CREATE STREAM o WITH (timestamp='t') AS SELECT * FROM s;";
+    let lines = |end: &str| {
+        format!(
+            "stage 0 Source
+               from stream S topic s key KAFKA unwrapped value JSON reads key[0], value[0]
+                 K INTEGER, T BIGINT
+               Project K, T
+                 K INTEGER, T BIGINT (Append)
+               to stream O topic O key KAFKA unwrapped [0] value JSON [1]{end}"
+        )
+    };
+    check_graph(source, &lines(" time T"));
+    check_graph(&format!("{source} INSERT INTO o SELECT * FROM s;"), &lines(""));
+}
