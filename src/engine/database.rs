@@ -218,3 +218,10 @@ impl Engine {
         self.closed.load(Ordering::Acquire)
     }
 }
+
+impl Drop for Engine {
+    /// An engine that nobody shut down is left as by a crash; its threads must not outlive it all the same.
+    fn drop(&mut self) {
+        self.processing_log.close();
+    }
+}

@@ -67,6 +67,12 @@ impl ProcessingLogQueue {
         })
     }
 
+    /// Takes no more entries; what is waiting is still written.
+    pub(super) fn close(&self) {
+        self.state.lock().closed = true;
+        self.more.notify_all();
+    }
+
     /// The next entries and how many were dropped before them; `None` when there will be no more.
     fn take(&self) -> Option<(Vec<ProcessingLogEntry>, u64)> {
         let mut state = self.state.lock();
@@ -106,8 +112,7 @@ impl Engine {
 
     /// Writes what is waiting and ends.
     pub(super) fn close_processing_log(&self) {
-        self.processing_log.state.lock().closed = true;
-        self.processing_log.more.notify_all();
+        self.processing_log.close();
         let writer = self.processing_log.writer.lock().take();
         if writer.is_some_and(|writer| writer.join().is_err()) {
             tracing::error!("the writer of the processing log panicked");

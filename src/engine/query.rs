@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::catalog::Source;
 use crate::diagnostics::{Code, Diagnostic};
+use crate::planner::graph::{Input, SourceColumn};
 use crate::planner::{PlannedQuery, plan_push, plan_stream_scan};
 use crate::runtime::{PushDefinition, PushStart, RuntimeError};
 use crate::sql::ast::{Query, Statement, StatementKind, TopicName};
@@ -89,6 +90,7 @@ impl Engine {
             if source.is_table() {
                 return Err(pull_on_table(source).at(name.span));
             }
+            check_pull_limit(scope, query)?;
             scope.plan(|catalog, context| plan_stream_scan(query, catalog, context))?
         };
         let start = match scope.session.properties().offset_reset() {
@@ -96,12 +98,27 @@ impl Engine {
             OffsetReset::Earliest => PushStart::Earliest,
             OffsetReset::Latest => PushStart::Latest,
         };
-        self.start_push(scope, planned, start, is_push)
+        let source = planned.sources.first().map_or("", |source| source.name.as_str());
+        let query_id = if is_push && start == PushStart::Latest && is_scalable(scope, query, &planned) {
+            let (high, low) = (self.next_seed(), self.next_seed());
+            format!(
+                "SCALABLE_PUSH_QUERY_{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+                high >> 32,
+                (high >> 16) & 0xffff,
+                high & 0xffff,
+                low >> 48,
+                low & 0xffff_ffff_ffff
+            )
+        } else {
+            format!("transient_{source}_{}", self.next_seed() >> 1)
+        };
+        self.start_push(scope, query_id, planned, start, is_push)
     }
 
     fn start_push(
         self: &Arc<Self>,
         scope: &Scope<'_>,
+        query_id: String,
         planned: PlannedQuery,
         start: PushStart,
         is_push: bool,
@@ -115,8 +132,6 @@ impl Engine {
             .with_detail(format!("Not executing statement as {limit} push queries are already running."))
             .with_hint("Close one of them, or raise the limit."));
         }
-        let source = planned.sources.first().map_or("", |source| source.name.as_str());
-        let query_id = format!("transient_{source}_{}", self.next_seed() >> 1);
         let over_table = planned.sources.first().is_some_and(|source| source.is_table());
         let columns = planned
             .columns
@@ -154,9 +169,41 @@ impl Engine {
     }
 }
 
+/// True for queries that ksqlDB would run as its scalable push queries (`rest-api` 6.5): clients tell them by their ids.
+fn is_scalable(scope: &Scope<'_>, query: &Query, planned: &PlannedQuery) -> bool {
+    let is_simple = query.group_by.is_empty()
+        && query.partition_by.is_empty()
+        && query.having.is_none()
+        && query.window.is_none()
+        && query.joins.is_empty();
+    let has_one_writer = |source: &Source| scope.catalog().writers(&source.name).count() == 1;
+    let reads_places = planned.graph.stages.iter().flat_map(|stage| &stage.inputs).any(|input| match input {
+        Input::Source(source) => {
+            source.columns.iter().any(|column| matches!(column, SourceColumn::RowPartition | SourceColumn::RowOffset))
+        }
+        Input::Exchange { .. } => false,
+    });
+    scope.session.properties().is_on("ksql.query.push.v2.enabled", false)
+        && is_simple
+        && !reads_places
+        && planned.sources.first().is_some_and(|source| has_one_writer(source))
+}
+
+/// LIMIT of a pull query can be switched off.
+fn check_pull_limit(scope: &Scope<'_>, query: &Query) -> Result<(), Diagnostic> {
+    if query.limit.is_none() || scope.session.properties().is_on("ksql.query.pull.limit.clause.enabled", true) {
+        return Ok(());
+    }
+    Err(Diagnostic::new(Code::Unsupported, "LIMIT in pull queries is switched off")
+        .with_detail("LIMIT clause in pull queries is currently disabled.")
+        .with_hint("Set ksql.query.pull.limit.clause.enabled=true, or add EMIT CHANGES if a push query was meant.")
+        .at(query.span))
+}
+
 /// Tables are not pulled from yet; those that never could be are refused as ksqlDB does.
 fn pull_on_table(table: &Source) -> Diagnostic {
-    if table.created_by.is_some() {
+    // A read-only table is one that CREATE SOURCE TABLE made, which materializes it.
+    if table.created_by.is_some() || table.read_only {
         return Diagnostic::not_implemented("a pull query over a table");
     }
     let name = &table.name;

@@ -291,7 +291,8 @@ impl Fixture {
 
     /// Properties of every request of an HTTP case.
     pub(super) fn http_properties() -> serde_json::Map<String, Value> {
-        conformance_properties().into_iter().map(|(name, value)| (name, json!(value))).collect()
+        let scalable = ("ksql.query.push.v2.enabled".to_owned(), "true".to_owned());
+        conformance_properties().into_iter().chain([scalable]).map(|(name, value)| (name, json!(value))).collect()
     }
 }
 

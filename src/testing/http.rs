@@ -68,6 +68,8 @@ fn exchange(router: Router, path: &str, body: &Value, mut on_bytes: impl FnMut()
         .header(header::CONTENT_TYPE, "application/json")
         .body(Body::from(body.to_string()))
         .map_err(|error| error.to_string())?;
+    // A router that is gone looks like a server that stops, and would end the answer.
+    let _open = router.clone();
     let work = async move {
         let answer = router.oneshot(request).await.map_err(|error| error.to_string())?;
         let status = answer.status().as_u16();

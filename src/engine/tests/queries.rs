@@ -206,3 +206,36 @@ fn bad_records_are_rows_of_the_processing_log() {
         run(&bench.open_with(|settings| settings.processing_log = true), "SHOW STREAMS;").contains("KSQL_PROCESSING")
     );
 }
+
+#[test]
+fn queries_that_ksqldb_would_scale_are_told_by_their_ids() {
+    let bench = Bench::new();
+    let engine = bench.open();
+    run(&engine, &format!("{ORDERS} {BIG}"));
+    let id = |sql: &str| {
+        let request = Request::new(sql).with("ksql.query.push.v2.enabled", "true");
+        match engine.query(&request) {
+            Ok(QueryAnswer::Rows(rows)) => rows.query_id.split('_').next().unwrap_or_default().to_owned(),
+            _ => panic!("{sql} does not start"),
+        }
+    };
+    assert_eq!(id("SELECT * FROM big WHERE twice > 1 EMIT CHANGES;"), "SCALABLE");
+    assert_eq!(id("SELECT rowoffset, id FROM big EMIT CHANGES;"), "transient");
+    assert_eq!(id("SELECT * FROM orders EMIT CHANGES;"), "transient");
+    assert_eq!(id("SELECT * FROM big;"), "transient");
+    engine.shutdown();
+}
+
+#[test]
+fn limit_of_pull_queries_can_be_switched_off() {
+    let bench = Bench::new();
+    let engine = bench.open();
+    run(&engine, ORDERS);
+    let ask = |value: &str| {
+        let request = Request::new("SELECT * FROM orders LIMIT 1;").with("ksql.query.pull.limit.clause.enabled", value);
+        engine.query(&request).err().map(|failure| failure.diagnostic.primary)
+    };
+    assert_eq!(ask("true"), None);
+    assert_eq!(ask("false").as_deref(), Some("LIMIT in pull queries is switched off"));
+    engine.shutdown();
+}
