@@ -1,4 +1,9 @@
 //! The one integration binary: each further one would link the whole database again.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that panics is a failing test, and what it prints is read when it fails"
+)]
 
 mod fuzz_formats;
 mod fuzz_sql;

@@ -66,12 +66,7 @@ impl ServerProcess {
         }
     }
 
-    /// Runs statements; `Err` is the error's body, or that the connection broke.
-    pub(crate) async fn execute(&self, sql: &str) -> Result<Value, String> {
-        self.execute_with(sql, json!({})).await
-    }
-
-    /// Runs statements with properties.
+    /// Runs statements with properties; `Err` is the error's body, or that the connection broke.
     pub(crate) async fn execute_with(&self, sql: &str, properties: Value) -> Result<Value, String> {
         let body = json!({"ksql": sql, "streamsProperties": properties});
         let answer = self.client.post(format!("{}/ksql", self.url)).json(&body).send().await;

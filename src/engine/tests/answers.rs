@@ -1,7 +1,7 @@
 //! Statements that ask, and statements that live for one request.
 
-use super::super::Request;
 use super::{Bench, check, run};
+use crate::engine::Request;
 
 const ORDERS: &str = "CREATE STREAM orders (id INT KEY, item STRING) \
                       WITH (kafka_topic='orders', value_format='JSON', partitions=2);";

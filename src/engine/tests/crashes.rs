@@ -9,12 +9,12 @@ use crate::topics::TopicLog;
 use crate::topics::memory::Fault;
 use crate::types::EventTime;
 
-use super::super::answer::Request;
-use super::super::command::Command;
-use super::super::handlers;
-use super::super::scope::{Outcome, Purpose, Scope};
-use super::super::session::Session;
 use super::{Bench, Engine, run};
+use crate::engine::answer::Request;
+use crate::engine::command::Command;
+use crate::engine::handlers;
+use crate::engine::scope::{Outcome, Purpose, Scope};
+use crate::engine::session::Session;
 
 const LONG: Duration = Duration::from_secs(30);
 const COMMANDS: &str = "_thalweg-default_-commands";

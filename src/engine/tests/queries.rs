@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 
-use super::super::{Engine, QueryAnswer, Request, RowEvent, RowStream};
 use super::{Bench, run};
+use crate::engine::{Engine, QueryAnswer, Request, RowEvent, RowStream};
 use std::sync::Arc;
 
 const LONG: Duration = Duration::from_secs(30);
@@ -198,7 +198,7 @@ fn bad_records_are_rows_of_the_processing_log() {
          FROM ksql_processing_log EMIT CHANGES LIMIT 1;",
     );
     let record = crate::types::Record { value: Some("no json".into()), ..crate::types::Record::default() };
-    let record = super::super::ProducedRecord { partition: None, record, has_timestamp: false };
+    let record = crate::engine::ProducedRecord { partition: None, record, has_timestamp: false };
     engine.produce("orders", vec![record]).expect("the topic exists");
     assert_eq!(drain(log), "0 value 0\nlimit");
     engine.shutdown();

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use super::super::{ProducedRecord, TopicRead};
 use super::{Bench, run};
+use crate::engine::{ProducedRecord, TopicRead};
 use crate::types::{Partition, Record};
 
 /// Inserts rows into `S`, made with these columns; gives what was acknowledged, refused and written.

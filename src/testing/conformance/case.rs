@@ -87,13 +87,10 @@ fn scalar_text(value: &Value) -> String {
 
 /// A topic that exists before the first statement.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub(crate) struct CaseTopic {
     pub(crate) name: String,
     pub(crate) partitions: i32,
     pub(crate) replicas: i16,
-    pub(crate) key_schema: Option<Value>,
-    pub(crate) value_schema: Option<Value>,
 }
 
 /// A record to feed in or to expect.

@@ -101,8 +101,7 @@ fn value(ty: &SqlType, raw: &str) -> Option<Value> {
         SqlType::Bytes => {
             let text: String = text()?.chars().filter(|&c| c > ' ').collect();
             let mut bytes = Vec::new();
-            super::super::super::base64_text::push_decoded(&mut bytes, &text)
-                .then(|| Value::String(BASE64.encode(bytes)))
+            crate::formats::base64_text::push_decoded(&mut bytes, &text).then(|| Value::String(BASE64.encode(bytes)))
         }
         SqlType::Array(element) => {
             elements(raw)?.iter().map(|raw| value(element, raw.get())).collect::<Option<_>>().map(Value::Array)
