@@ -83,7 +83,7 @@ impl ResultBody {
             }
             match self.events.try_recv() {
                 Ok(event) => self.take(event),
-                Err(tokio::sync::mpsc::error::TryRecvError::Disconnected) => self.finish(None),
+                Err(tokio::sync::mpsc::error::TryRecvError::Disconnected) => self.break_off(),
                 Err(tokio::sync::mpsc::error::TryRecvError::Empty) => {
                     if self.out.is_empty() {
                         self.wait().await;
@@ -105,7 +105,19 @@ impl ResultBody {
         };
         match event {
             Some(event) => self.take(event),
-            None => self.finish(None),
+            None => self.break_off(),
+        }
+    }
+
+    /// The query was ended from outside. For a push query that is an end as good as any; the rows of a pull query
+    /// would pass for the whole answer.
+    fn break_off(&mut self) {
+        if self.is_push {
+            self.finish(None);
+        } else if *self.stopping.borrow() {
+            self.fail(&Diagnostic::new(Code::NotReady, "the server is shutting down: the answer is not complete"));
+        } else {
+            self.fail(&Diagnostic::new(Code::Internal, "the query was ended: the answer is not complete"));
         }
     }
 
@@ -146,6 +158,7 @@ impl ResultBody {
     fn fail(&mut self, diagnostic: &Diagnostic) {
         let number = match diagnostic.code {
             Code::TooManyRequests => number::TOO_MANY_REQUESTS,
+            Code::NotReady => number::SHUTTING_DOWN,
             _ => number::SERVER_ERROR,
         };
         self.writer.fail(&generic_error(number, diagnostic), &mut self.out);
@@ -217,6 +230,10 @@ mod tests {
         )
         .await;
         check(false, true, vec![rows(7, 1), RowEvent::Completed], &format!("{one}]")).await;
+        let broken = "{\"errorMessage\":{\"@type\":\"generic_error\",\"error_code\":50000,\
+                      \"message\":\"the query was ended: the answer is not complete\",\
+                      \"code\":\"INTERNAL\",\"stackTrace\":[]}}]";
+        check(false, true, vec![rows(7, 1)], &format!("{one},\n{broken}")).await;
         check(
             true,
             false,
