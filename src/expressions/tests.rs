@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
-use datafusion::arrow::compute::concat;
+use datafusion::arrow::compute::{concat, concat_batches};
 use datafusion::arrow::datatypes::SchemaRef;
 
 use super::{
@@ -90,19 +90,30 @@ fn evaluate(expression: &str, columns: &str, rows: &str) -> String {
         Err(diagnostic) => return diagnostic.to_string(),
     };
     let projection = Projection::compile(&[("X".to_owned(), expr)], &schema, registry).expect("it has a type");
-    let mut errors = ErrorSink::default();
     let batch = batch(&schema, rows);
+    let shown = print(&projection, &batch, &ty);
+    // A batch without rows, and one that is a window into longer arrays, give the same.
+    assert_eq!(print(&projection, &batch.slice(0, 0), &ty), "", "{expression} of no rows");
+    let doubled = concat_batches(&batch.schema(), [&batch, &batch]).expect("batches of one schema");
+    let window = doubled.slice(batch.num_rows(), batch.num_rows());
+    assert_eq!(print(&projection, &window, &ty), shown, "{expression} of a window");
+    shown
+}
+
+/// The values of a projection of one expression.
+fn print(projection: &Projection, batch: &RecordBatch, ty: &SqlType) -> String {
+    let mut errors = ErrorSink::default();
     let context = EvaluationContext { now_ms: 1_000, seed: 7 };
-    let arrays = projection.evaluate(&batch, &context, &mut errors);
+    let arrays = projection.evaluate(batch, &context, &mut errors);
     assert_eq!(arrays[0].len(), batch.num_rows());
-    assert_eq!(arrays[0].data_type(), &ty.arrow(), "{expression}");
+    assert_eq!(arrays[0].data_type(), &ty.arrow());
     arrays[0].to_data().validate_full().expect("a valid array");
     let failed: BTreeSet<usize> = errors.errors.iter().map(|error| error.row).collect();
-    let texts = if ty == SqlType::Bytes {
+    let texts = if *ty == SqlType::Bytes {
         let bytes = datafusion::arrow::array::AsArray::as_binary::<i32>(&arrays[0]);
         bytes.iter().map(|value| value.map(|value| format!("{value:02x?}"))).collect()
     } else {
-        text::of_array(&arrays[0], &ty)
+        text::of_array(&arrays[0], ty)
     };
     (0..batch.num_rows())
         .map(|row| {
@@ -296,4 +307,19 @@ fn parts_of_containers() {
 #[test]
 fn text_is_joined_with_the_word_null() {
     check("s + 'x'", "s STRING", "'a'; NULL", "ax; nullx");
+}
+
+#[test]
+fn what_fails_without_columns_fails_on_every_row() {
+    check("1 / 0", "a INT", "1; 2", "null!; null!");
+    check("CASE WHEN a = 1 THEN 1 / 0 ELSE a END", "a INT", "1; 2", "null!; 2");
+    check("COALESCE(CAST('x' AS INT), a)", "a INT", "1", "1!");
+}
+
+#[test]
+fn the_deepest_expressions_fit_the_stack() {
+    check(&format!("a{}", " + 1".repeat(390)), "a INT", "1", "391");
+    check(&format!("{}a", "- ".repeat(90)), "a INT", "1", "1");
+    check(&format!("{}a{}", "ABS(".repeat(90), ")".repeat(90)), "a INT", "-1", "1");
+    check(&format!("{}a = 1{}", "NOT (".repeat(40), ")".repeat(40)), "a INT", "1", "true");
 }

@@ -62,14 +62,14 @@ proptest! {
     #[test]
     fn comparisons_are_two_valued(rows in numbers()) {
         let (left, right): (Vec<_>, Vec<_>) = rows.iter().copied().unzip();
-        type Oracle = fn(Option<i32>, Option<i32>) -> bool;
+        type Oracle = Box<dyn Fn(Option<i32>, Option<i32>) -> bool>;
         let both = |f: fn(i32, i32) -> bool| move |a: Option<i32>, b: Option<i32>| a.zip(b).is_some_and(|(a, b)| f(a, b));
-        let operators: [(&str, Box<dyn Fn(Option<i32>, Option<i32>) -> bool>); 5] = [
+        let operators: [(&str, Oracle); 5] = [
             ("a = b", Box::new(both(|a, b| a == b))),
             ("a <> b", Box::new(both(|a, b| a != b))),
             ("a < b", Box::new(both(|a, b| a < b))),
             ("NOT (a >= b)", Box::new(move |a, b| !both(|a, b| a >= b)(a, b))),
-            ("a IS DISTINCT FROM b", Box::new((|a, b| a != b) as Oracle)),
+            ("a IS DISTINCT FROM b", Box::new(|a, b| a != b)),
         ];
         for (expression, oracle) in operators {
             let expected: Vec<Option<bool>> = rows.iter().map(|(a, b)| Some(oracle(*a, *b))).collect();

@@ -294,8 +294,7 @@ impl Reader<'_> {
         if !rest.starts_with(['+', '-']) {
             return None;
         }
-        let length =
-            1 + rest[1..].find(|c: char| !c.is_ascii_digit() && !(colon && c == ':')).unwrap_or(rest.len() - 1);
+        let length = 1 + rest[1..].find(|c: char| !(c.is_ascii_digit() || colon && c == ':')).unwrap_or(rest.len() - 1);
         let offset = read_offset(&rest[..length])?;
         self.at += length;
         Some(offset)

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, BooleanArray, Int32Array, Int32Builder, Int64Array, Int64Builder, ListArray, ListBuilder,
-    StringArray, UInt64Array,
+    Array, ArrayBuilder, ArrayRef, BooleanArray, Int32Array, Int32Builder, Int64Array, Int64Builder, ListArray,
+    ListBuilder, StringArray, UInt64Array,
 };
 use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
 use datafusion::arrow::compute::{interleave, take};
@@ -282,8 +282,8 @@ fn sort() -> Function {
         .overload("array ARRAY<T>, direction STRING", "ARRAY<T>", kernel)
 }
 
-/// The most elements that a series has.
-const LONGEST_SERIES: i64 = 10_000_000;
+/// The most elements that the series of a batch have together: they must fit the memory.
+const MOST_IN_SERIES: usize = 20_000_000;
 
 fn series() -> Function {
     let ints = |call: &mut Call<'_>| {
@@ -291,7 +291,7 @@ fn series() -> Function {
         let mut lists = ListBuilder::new(Int32Builder::new());
         for row in 0..call.rows {
             let bounds = start.get(row).zip(end.get(row)).map(|(start, end)| (i64::from(start), i64::from(end)));
-            let numbers = steps(call, row, bounds);
+            let numbers = steps(call, row, bounds, MOST_IN_SERIES - lists.values().len());
             let filled = numbers.is_some();
             numbers.into_iter().flatten().for_each(|n| lists.values().append_option(i32::try_from(n).ok()));
             lists.append(filled);
@@ -302,7 +302,8 @@ fn series() -> Function {
         let (start, end): (Typed<'_, Int64Array>, _) = (call.long(0), call.long(1));
         let mut lists = ListBuilder::new(Int64Builder::new());
         for row in 0..call.rows {
-            let numbers = steps(call, row, start.get(row).zip(end.get(row)));
+            let bounds = start.get(row).zip(end.get(row));
+            let numbers = steps(call, row, bounds, MOST_IN_SERIES - lists.values().len());
             let filled = numbers.is_some();
             numbers.into_iter().flatten().for_each(|n| lists.values().append_value(n));
             lists.append(filled);
@@ -317,7 +318,12 @@ fn series() -> Function {
 }
 
 /// The numbers of a row's series; `None` after a failure, and where an argument is NULL, which has failed before.
-fn steps(call: &mut Call<'_>, row: usize, bounds: Option<(i64, i64)>) -> Option<impl Iterator<Item = i64> + use<>> {
+fn steps(
+    call: &mut Call<'_>,
+    row: usize,
+    bounds: Option<(i64, i64)>,
+    room: usize,
+) -> Option<impl Iterator<Item = i64> + use<>> {
     let (start, end) = bounds?;
     let step = if call.args.len() > 2 {
         i64::from(call.int(2).get(row)?)
@@ -335,9 +341,10 @@ fn steps(call: &mut Call<'_>, row: usize, bounds: Option<(i64, i64)>) -> Option<
         call.fail(row, "GENERATE_SERIES step has wrong sign");
         return None;
     }
-    let n = i64::try_from(distance / i128::from(step) + 1).ok().filter(|n| *n <= LONGEST_SERIES);
+    let n =
+        i64::try_from(distance / i128::from(step) + 1).ok().filter(|n| usize::try_from(*n).is_ok_and(|n| n <= room));
     if n.is_none() {
-        call.fail(row, format!("GENERATE_SERIES gives at most {LONGEST_SERIES} numbers"));
+        call.fail(row, format!("GENERATE_SERIES gives at most {MOST_IN_SERIES} numbers in a batch"));
     }
     n.map(|n| (0..n).map(move |i| start + i * step))
 }

@@ -215,7 +215,7 @@ fn pad(name: &'static str, description: &'static str, left: bool) -> Function {
                     return Ok(None);
                 };
                 let units = |text: &str| text.encode_utf16().collect::<Vec<u16>>();
-                let padded = padded(&units(text), target, &units(padding), left);
+                let padded = padded(&units(text), target, &units(padding), left)?;
                 Ok(padded.map(|units| String::from_utf16_lossy(&units)))
             })
         })
@@ -226,22 +226,23 @@ fn pad(name: &'static str, description: &'static str, left: bool) -> Function {
                 else {
                     return Ok(None);
                 };
-                Ok(padded(bytes, target, padding, left))
+                padded(bytes, target, padding, left)
             })
         })
 }
 
-/// The most units that padding makes of one value.
-const LONGEST_PADDED: usize = 64 << 20;
+/// The most units that padding makes of one value: a batch of such values must fit the memory.
+const LONGEST_PADDED: usize = 1 << 20;
 
-fn padded<T: Copy>(input: &[T], target: i32, padding: &[T], left: bool) -> Option<Vec<T>> {
-    let target = usize::try_from(target).ok().filter(|target| *target <= LONGEST_PADDED)?;
-    if padding.is_empty() {
-        return None;
+fn padded<T: Copy>(input: &[T], target: i32, padding: &[T], left: bool) -> Result<Option<Vec<T>>, Message> {
+    let Some(target) = usize::try_from(target).ok().filter(|_| !padding.is_empty()) else { return Ok(None) };
+    if target > LONGEST_PADDED {
+        return Err(format!("padding makes at most {LONGEST_PADDED} characters").into());
     }
     let kept = &input[..input.len().min(target)];
     let fill = padding.iter().copied().cycle().take(target - kept.len());
-    Some(if left { fill.chain(kept.iter().copied()).collect() } else { kept.iter().copied().chain(fill).collect() })
+    let kept = kept.iter().copied();
+    Ok(Some(if left { fill.chain(kept).collect() } else { kept.chain(fill).collect() }))
 }
 
 /// The text of Java escapes like `\u004d`; nothing else begins so.

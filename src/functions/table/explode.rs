@@ -13,6 +13,9 @@ use crate::functions::call::Call;
 /// More elements than this would make more than a million rows.
 const MOST_CUBED: usize = 20;
 
+/// The most elements that the rows made of a batch have together: they must fit the memory.
+const MOST_IN_BATCH: usize = 50_000_000;
+
 pub(super) fn functions() -> Vec<Function> {
     vec![
         Function::table("EXPLODE", "Makes a row of each element of an array.")
@@ -39,8 +42,9 @@ fn cube(call: &mut Call<'_>) -> ArrayRef {
         let offsets = list.array().value_offsets();
         let range = offsets[at] as usize..offsets[at + 1] as usize;
         let kept: Vec<usize> = range.clone().filter(|i| values.is_valid(*i)).collect();
-        if list.array().is_null(at) || kept.len() > MOST_CUBED {
-            if kept.len() > MOST_CUBED {
+        let too_many = kept.len() > MOST_CUBED || (range.len() << kept.len()) > MOST_IN_BATCH - indices.len();
+        if list.array().is_null(at) || too_many {
+            if too_many {
                 call.fail(row, format!("CUBE_EXPLODE takes at most {MOST_CUBED} columns, got {}", kept.len()));
             }
             outer.push(0);
