@@ -174,6 +174,7 @@ fn make_task(
                 shared: env.shared_readers.subscribe(info.id, partition, source, start.next),
                 next: start.next,
                 stream_time: start.stream_time,
+                idle_check: None,
                 dry_since: None,
             };
             let task = env.scheduler.task(plan.lane, Box::new(body));
@@ -182,6 +183,7 @@ fn make_task(
                 topic: info.name.clone(),
                 id: info.id,
                 partition,
+                start: start.next,
                 task: Arc::clone(&task),
                 progress,
             });

@@ -151,6 +151,8 @@ pub(super) struct SourceHandle {
     pub(super) topic: String,
     pub(super) id: TopicId,
     pub(super) partition: Partition,
+    /// Where this incarnation began to read.
+    pub(super) start: Offset,
     pub(super) task: Arc<Task>,
     pub(super) progress: Arc<Progress>,
 }

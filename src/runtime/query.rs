@@ -148,7 +148,9 @@ impl Query {
         let now = self.env.scheduler.now();
         let is_due = control.dry.iter().all(|dry| *dry)
             || now.saturating_sub(control.opened_at) >= self.env.settings.epoch_interval
-            || pipeline.gate.is_full(control.epoch);
+            || pipeline.gate.is_full(control.epoch)
+            // With care, each record has an epoch of its own: the one that cannot be written is known by it.
+            || pipeline.gate.is_careful();
         if is_due {
             let epoch = control.epoch;
             pipeline.ask_barrier(epoch);
@@ -239,10 +241,12 @@ impl Query {
             _ if control.stopped => {}
             CommitOutcome::Aborted(error) if is_passing(&error) => {
                 self.counters.commits_aborted.add(1);
+                control.trouble = Some(error.to_string());
                 self.send_later(&mut control, commit, me);
             }
             CommitOutcome::Aborted(error) => {
-                control.fail(TaskFailure { reason: format!("cannot write: {error}"), at: None });
+                let at = control.only_read(&commit.durable);
+                control.fail(TaskFailure { reason: format!("cannot write: {error}"), at });
                 self.after_failure(&mut control, me);
             }
             CommitOutcome::Fenced => {
@@ -251,8 +255,9 @@ impl Query {
             }
             CommitOutcome::Unknown(reason) => {
                 self.counters.commits_unknown.add(1);
-                tracing::warn!(query_id = %self.id, reason, "outcome of a commit is unknown, reading it from the log");
+                tracing::warn!(query_id = %self.id, %reason, "outcome of a commit is unknown, reading it from the log");
                 control.discard_pipeline();
+                control.trouble = Some(reason);
                 control.uncertain = Some(Doubt { probe_at: Some(Duration::ZERO), probes: 0 });
                 me.wake();
             }

@@ -39,6 +39,8 @@ pub(super) struct SourceTask {
     pub(super) shared: Subscription,
     pub(super) next: Offset,
     pub(super) stream_time: Option<EventTime>,
+    /// When the task is woken to see whether it is idle, by the scheduler's time.
+    pub(super) idle_check: Option<std::time::Duration>,
     /// When the source came to the log's end, by the scheduler's time.
     pub(super) dry_since: Option<std::time::Duration>,
 }
@@ -177,14 +179,13 @@ impl SourceTask {
         }
         let idle = self.worker.env.settings.source_idle;
         let now = self.worker.env.scheduler.now();
-        match self.dry_since {
-            Some(since) if now.saturating_sub(since) >= idle => self.worker.output.be_idle(),
-            Some(_) => {}
-            None if idle.is_zero() => self.worker.output.be_idle(),
-            None => {
-                self.dry_since = Some(now);
-                self.worker.env.scheduler.wake_after(idle, me);
-            }
+        let since = *self.dry_since.get_or_insert(now);
+        let due = since + idle;
+        if due <= now {
+            self.worker.output.be_idle();
+        } else if self.idle_check.is_none_or(|check| check <= now) {
+            self.idle_check = Some(due);
+            self.worker.env.scheduler.wake_after(due - now, me);
         }
     }
 }

@@ -51,6 +51,8 @@ pub struct QueryStatus {
     pub state: QueryState,
     /// Its last durable epoch.
     pub epoch: Epoch,
+    /// Why its last commit did not go through, while it is tried again: the log's trouble.
+    pub trouble: Option<String>,
     /// How far its sources are processed; empty while it is in ERROR.
     pub sources: Vec<SourceProgress>,
     /// What it has done.

@@ -64,6 +64,8 @@ pub(super) struct Control {
     pub(super) durable: Durable,
     /// Behind the record in the offsets topic that told `durable`.
     pub(super) told_until: Offset,
+    /// Why the last commit did not go through; none after one that did.
+    pub(super) trouble: Option<String>,
     /// A commit may or may not have been done: `durable` must be read from the log once that is decided.
     pub(super) uncertain: Option<Doubt>,
 
@@ -110,6 +112,7 @@ impl Control {
             epoch: durable.epoch.next(),
             durable,
             told_until,
+            trouble: None,
             uncertain: None,
             open: false,
             opened_at: Duration::ZERO,
@@ -149,6 +152,7 @@ impl Control {
     /// The epoch is in the log.
     pub(super) fn became_durable(&mut self, durable: Durable) {
         self.durable = durable;
+        self.trouble = None;
         let passed = self.failure.as_ref().is_some_and(|failure| match &failure.at {
             None => true,
             Some(place) => self.has_passed(place),
@@ -180,6 +184,19 @@ impl Control {
             .filter(|source| source.topic == place.topic && source.partition == place.partition)
             .filter_map(|source| self.durable.positions.get(&(source.id, source.partition)))
             .any(|position| position.next >= place.until)
+    }
+
+    /// The records that an epoch has read, if they are of one partition.
+    pub(super) fn only_read(&self, epoch: &Durable) -> Option<Place> {
+        let pipeline = self.pipeline.as_ref()?;
+        let mut read = pipeline.sources.iter().filter_map(|source| {
+            let key = (source.id, source.partition);
+            let until = epoch.positions.get(&key)?.next;
+            let offset = self.durable.positions.get(&key).map_or(source.start, |position| position.next);
+            (offset < until).then(|| Place { topic: source.topic.clone(), partition: source.partition, offset, until })
+        });
+        let place = read.next()?;
+        read.next().is_none().then_some(place)
     }
 
     /// The pipeline failed.

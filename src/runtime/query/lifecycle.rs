@@ -303,7 +303,13 @@ impl Query {
                 SourceProgress { topic: source.topic.clone(), partition: source.partition, next, end }
             })
             .collect();
-        QueryStatus { state, epoch: control.durable.epoch, sources, counters: self.counters.read() }
+        QueryStatus {
+            state,
+            epoch: control.durable.epoch,
+            trouble: control.trouble.clone(),
+            sources,
+            counters: self.counters.read(),
+        }
     }
 
     /// How long to wait for a commit under way when a query stops.

@@ -167,6 +167,33 @@ fn a_failing_query_stops_alone_and_names_its_record() {
 }
 
 #[test]
+fn a_record_that_the_log_refuses_is_named_and_can_be_skipped() {
+    let log = MemoryLog::with_settings(crate::topics::memory::MemorySettings {
+        max_record_bytes: 150,
+        ..crate::topics::memory::MemorySettings::default()
+    });
+    for name in ["a", "b"] {
+        make_topic(&log, name, 1);
+    }
+    let world = World { log, told: Arc::default() };
+    let (runtime, scheduler) = run(&world);
+    // Written twice over, the middle one is too long.
+    let Output::Sink(mut doubled) = sink("b") else { unreachable!() };
+    doubled.value = side("K", SqlType::String);
+    doubled.value_columns = vec![0];
+    runtime.start_query(query("Q", graph(vec![(vec![source("a")], Output::Sink(doubled))]))).unwrap();
+    world.produce("a", &format!("x=1@1 {}=2@2 y=3@3", "k".repeat(100)));
+    scheduler.run_until_idle();
+    let QueryState::Error { offset, reason, .. } = runtime.status(&id("Q")).unwrap().state else { panic!() };
+    assert_eq!(offset, Some(Offset(1)), "{reason}");
+    runtime.skip_failed(&id("Q")).unwrap();
+    scheduler.run_until_idle();
+    assert_eq!(runtime.status(&id("Q")).unwrap().state, QueryState::Running);
+    let topic = world.log.topic("b").unwrap().unwrap().id;
+    assert_eq!(world.log.offsets(topic).unwrap()[0].end, Offset(2));
+}
+
+#[test]
 fn another_graph_goes_on_where_the_old_one_ended() {
     let world = World::new(&[("a", 1), ("b", 1), ("c", 1)]);
     let (runtime, scheduler) = run(&world);
