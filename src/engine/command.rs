@@ -14,8 +14,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::{CatalogChange, QueryId};
+use crate::diagnostics::{Code, Diagnostic};
 use crate::planner::OperatorGraph;
-use crate::topics::{TopicConfig, TopicId};
+use crate::topics::{TopicConfig, TopicId, check_topic_name};
 use crate::types::Offset;
 
 /// Version of the written form.
@@ -66,6 +67,17 @@ impl Command {
             delete_topics: Vec::new(),
             settings: BTreeMap::new(),
         }
+    }
+
+    /// Refuses topics that no log would make, before the command is durable: afterwards every start would fail on them.
+    ///
+    /// # Errors
+    /// `INVALID_PROPERTY`: the number of partitions or the name.
+    pub fn check_topics(&self) -> Result<(), Diagnostic> {
+        self.create_topics
+            .iter()
+            .try_for_each(|topic| topic.config.check().and_then(|()| check_topic_name(&topic.name)))
+            .map_err(|error| Diagnostic::new(Code::InvalidProperty, error.to_string()))
     }
 
     /// The record's value.

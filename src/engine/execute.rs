@@ -164,7 +164,12 @@ impl Engine {
                 purpose: Purpose::Validate,
             };
             match handlers::handle(scope) {
-                Ok(Outcome::Command(command)) => world.apply(world.next_command, &command),
+                Ok(Outcome::Command(command)) => {
+                    command
+                        .check_topics()
+                        .map_err(|told| Failure::of_statement(told.at(statement.span), parsed.shown()))?;
+                    world.apply(world.next_command, &command);
+                }
                 Ok(_) => {}
                 Err(refusal) => return Err(Failure::of_statement(refusal, parsed.shown())),
             }

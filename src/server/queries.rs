@@ -18,7 +18,7 @@ use super::refusal::{Refusal, number};
 use super::request_body::{ksql_request, parse, query_stream_request};
 use super::result_body::result_body;
 use super::row_format::RowFormat;
-use crate::diagnostics::Code;
+use crate::diagnostics::{Code, Diagnostic};
 use crate::engine::{PrintStream, QueryAnswer};
 
 /// `POST /query-stream`.
@@ -98,7 +98,8 @@ pub(super) async fn close_query(State(doors): State<Doors>, request: HttpRequest
     if doors.call(move |engine| engine.close_query(&id)).await? {
         Ok(StatusCode::OK.into_response())
     } else {
-        Err(Refusal::bad_request(format!("No query with id {query_id}")))
+        let told = Diagnostic::new(Code::UnknownQuery, format!("No query with id {query_id}"));
+        Err(Refusal::new(number::BAD_REQUEST, &told))
     }
 }
 
