@@ -67,5 +67,5 @@ pub(super) fn topic_config(plan: &crate::planner::TopicPlan) -> TopicConfig {
         (_, Some(_)) | (true, None) => None,
         (false, None) => Some(DEFAULT_RETENTION_MS),
     };
-    TopicConfig { partitions: plan.partitions, replicas: plan.replicas, cleanup, retention_ms }
+    TopicConfig { partitions: plan.partitions, replicas: plan.replicas.max(1), cleanup, retention_ms }
 }

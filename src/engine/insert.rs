@@ -16,7 +16,7 @@ use crate::topics::{CommitOutcome, PartitionRecords, Transaction, partition_for_
 use crate::types::{ColumnRole, EventTime, Name, Offset, Partition, RecordBlockBuilder, RecordView, SqlType};
 
 use super::database::Engine;
-use super::scope::{Scope, storage};
+use super::scope::{Scope, check_writable, storage};
 
 /// Rows for one source, as columns; what a row does not give is null.
 #[derive(Debug)]
@@ -53,11 +53,7 @@ pub(super) fn check_target(source: &Source, enabled: bool) -> Result<(), Diagnos
         return Err(Diagnostic::new(Code::ReadOnly, format!("{kind} {name} is read-only"))
             .with_detail(format!("Cannot insert values into read-only {kind}: {name}")));
     }
-    if source.topic.starts_with("_thalweg-") || source.topic.starts_with("_confluent") {
-        return Err(Diagnostic::new(Code::ReadOnly, format!("topic {} is internal and read-only", source.topic))
-            .with_detail(format!("Cannot insert values into read-only topic: {}", source.topic)));
-    }
-    Ok(())
+    check_writable(&source.topic)
 }
 
 /// Evaluates an INSERT VALUES.

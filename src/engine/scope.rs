@@ -101,7 +101,7 @@ impl Scope<'_> {
         let topics = |name: &str| match self.topic(name) {
             Ok(config) => config.map(|config| TopicShape {
                 partitions: config.partitions,
-                replicas: config.replicas,
+                replicas: config.replicas.max(1),
                 retention_ms: config.retention_ms,
             }),
             Err(error) => {
@@ -175,6 +175,21 @@ pub(super) fn storage(error: &TopicError) -> Diagnostic {
         _ => Code::Storage,
     };
     Diagnostic::new(code, error.to_string())
+}
+
+/// True for topics that only the engine writes: the command log, positions, and those of ksqlDB that share a broker.
+pub(super) fn is_internal(topic: &str) -> bool {
+    topic.starts_with("_thalweg-") || topic.starts_with("_confluent")
+}
+
+/// Refuses what would write, make or delete an internal topic: a foreign record in the command log, or its loss, is
+/// the loss of the catalog.
+pub(super) fn check_writable(topic: &str) -> Result<(), Diagnostic> {
+    if !is_internal(topic) {
+        return Ok(());
+    }
+    Err(Diagnostic::new(Code::ReadOnly, format!("topic {topic} is internal and read-only"))
+        .with_detail(format!("Cannot write to the read-only topic: {topic}")))
 }
 
 /// There is no such source; perhaps one like it.

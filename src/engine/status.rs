@@ -13,6 +13,9 @@ use super::properties;
 /// How long queries have for their last commits: SIGTERM is to be over within five seconds.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(3);
 
+/// How long a statement under way may hold up the shutdown.
+const STATEMENT_DEADLINE: Duration = Duration::from_secs(1);
+
 impl Engine {
     /// Who this is.
     pub fn info(&self) -> EngineInfo {
@@ -57,8 +60,11 @@ impl Engine {
         if self.ended.swap(true, Ordering::AcqRel) {
             return;
         }
-        // A statement under way is finished first: its lock is held until it has taken effect.
-        drop(self.commands.lock());
+        // A statement under way is finished first: its lock is held until it has taken effect. One that takes too long
+        // is in the log, and is carried on at the next start.
+        if self.commands.try_lock_for(STATEMENT_DEADLINE).is_none() {
+            tracing::warn!("a statement under way is carried on at the next start");
+        }
         self.readers.shutdown();
         self.runtime.shutdown(SHUTDOWN_DEADLINE);
         self.close_processing_log();

@@ -12,7 +12,7 @@ use crate::types::{EventTime, Offset, Partition, RecordBlockBuilder, RecordView}
 use super::answer::{ConsumedRecord, ProducedAt, ProducedRecord, TopicRead};
 use super::database::Engine;
 use super::readers::Stop;
-use super::scope::storage;
+use super::scope::{check_writable, storage};
 
 /// About how much of a partition is read at once.
 const READ_BYTES: usize = 1 << 20;
@@ -27,9 +27,10 @@ impl Engine {
     /// Appends records to a topic as they are, all in one transaction; returns when the log has them by its policy.
     ///
     /// # Errors
-    /// The topic does not exist, a record is too large, the log refuses; then nothing was appended.
+    /// The topic does not exist or is internal, a record is too large, the log refuses; then nothing was appended.
     pub fn produce(&self, topic: &str, records: Vec<ProducedRecord>) -> Result<Vec<ProducedAt>, Diagnostic> {
         self.check_open()?;
+        check_writable(topic)?;
         let info = self.existing_topic(topic)?;
         let now = EventTime(self.clock.now_ms());
         let mut blocks: BTreeMap<Partition, RecordBlockBuilder> = BTreeMap::new();
@@ -96,7 +97,7 @@ impl Engine {
         Ok(receiver)
     }
 
-    /// The topic of this name, which is not one of ours.
+    /// The topic of this name.
     fn existing_topic(&self, topic: &str) -> Result<TopicInfo, Diagnostic> {
         let found = self.log.topic(topic).map_err(|error| storage(&error))?;
         found.ok_or_else(|| self.unknown_topic(topic))

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::catalog::{CatalogChange, PersistentQuery, QueryId, Source};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::engine::command::{Command, CommandId, QueryAction, StoredQuery};
-use crate::engine::scope::{Outcome, Scope};
+use crate::engine::scope::{Outcome, Scope, check_writable};
 use crate::planner::{PlannedQuery, QueryVerb, TopicPlan, check_upgrade, explain_plan, plan_create_as, query_id};
 use crate::sql::ast::{CreateSourceAs, Ident, Literal, Property, SourceKind, Statement, StatementKind};
 
@@ -25,6 +25,7 @@ pub(super) fn create_as(scope: &mut Scope<'_>, create: &CreateSourceAs) -> Resul
     let Some(sink) = planned.sink.clone() else {
         return Err(Diagnostic::new(Code::Internal, "a CREATE … AS was planned without a sink"));
     };
+    check_writable(&sink.topic.name).map_err(|error| scope.at(error))?;
     let replaced = match &existing {
         Some(source) => check_replaced(scope, source, &planned)?,
         None => None,
@@ -133,7 +134,7 @@ fn with_defaults(create: &CreateSourceAs, topic: &TopicPlan, statement: &Stateme
     let decided = [
         ("KAFKA_TOPIC", Literal::String(topic.name.clone())),
         ("PARTITIONS", Literal::Integer(topic.partitions)),
-        ("REPLICAS", Literal::Integer(i32::from(topic.replicas))),
+        ("REPLICAS", Literal::Integer(i32::from(topic.replicas.max(1)))),
     ];
     for (place, (name, value)) in decided.into_iter().enumerate() {
         if filled.with.iter().all(|property| property.name.name.as_str() != name) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::catalog::{Catalog, CatalogChange, Source};
 use crate::diagnostics::Diagnostic;
 use crate::engine::command::{Command, CommandId};
-use crate::engine::scope::{Outcome, Scope};
+use crate::engine::scope::{Outcome, Scope, check_writable};
 use crate::planner::define_source;
 use crate::sql::ast::{CreateSource, SourceKind};
 use crate::types::Name;
@@ -21,6 +21,9 @@ pub(super) fn create_source(scope: &mut Scope<'_>, create: &CreateSource) -> Res
         return Ok(Outcome::Unchanged(already_there(create.kind, &create.name.name, existing)));
     }
     let definition = scope.plan(|catalog, context| define_source(create, catalog, context))?;
+    if !definition.topic.exists {
+        check_writable(&definition.topic.name).map_err(|error| scope.at(error))?;
+    }
     let statement = scope.text.to_owned();
     let source = Source { sql: statement.clone(), ..definition.source };
     let message = format!("{} created", capitalised(create.kind));

@@ -3,7 +3,7 @@
 use crate::catalog::{CatalogChange, check_drop};
 use crate::diagnostics::Diagnostic;
 use crate::engine::command::{Command, CommandId, DoomedTopic, QueryAction};
-use crate::engine::scope::{Outcome, Purpose, Scope, storage};
+use crate::engine::scope::{Outcome, Purpose, Scope, check_writable, storage};
 use crate::sql::ast::{Ident, SourceKind};
 
 use super::command_kind;
@@ -24,6 +24,9 @@ pub(super) fn drop_source(scope: &mut Scope<'_>, name: &Ident, drop: Drop) -> Re
     let Some(source) = check_drop(scope.catalog(), drop.kind, name, drop.if_exists, drop.delete_topic)? else {
         return Ok(Outcome::NoCommand(id, format!("Source {} does not exist.", name.name.quoted())));
     };
+    if drop.delete_topic {
+        check_writable(&source.topic).map_err(|error| error.at(name.span))?;
+    }
     let message = format!("Source {} (topic: {}) was dropped.", name.name.quoted(), source.topic);
     let mut command = Command::new(id, scope.text.to_owned(), message);
     if let Some(query) = &source.created_by {

@@ -3,7 +3,7 @@
 use crate::catalog::QueryId;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::engine::command::CommandId;
-use crate::engine::scope::{Outcome, Scope};
+use crate::engine::scope::{Outcome, Scope, check_writable};
 use crate::planner::{QueryVerb, insert_query_id, plan_insert_select, query_id};
 use crate::sql::ast::{Ident, Property, Query};
 
@@ -26,6 +26,7 @@ pub(super) fn insert_select(
         return Err(scope.at(Diagnostic::new(Code::DuplicateName, format!("query {id} exists already"))));
     }
     let sink = scope.source(target)?;
+    check_writable(&sink.topic).map_err(|error| error.at(target.span))?;
     let command_id = CommandId::new("stream", target.name.quoted(), "create");
     let command = start_query(scope, command_id, scope.text.to_owned(), &id, &planned, &sink)?;
     Ok(Outcome::Command(Box::new(command)))

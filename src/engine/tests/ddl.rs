@@ -67,3 +67,28 @@ fn a_restart_knows_what_was_there() {
     assert_eq!(bench.records("orders"), "no topic");
     assert_eq!(run(&bench.open(), "SHOW STREAMS;"), "{\"@type\":\"streams\",\"streams\":[]}");
 }
+
+#[test]
+fn internal_topics_are_read_and_never_written_made_or_deleted() {
+    const COMMANDS: &str = "_thalweg-default_-commands";
+    let bench = Bench::new();
+    let engine = bench.open();
+    run(&engine, ORDERS);
+    let over = format!("CREATE STREAM log (v STRING) WITH (kafka_topic='{COMMANDS}', value_format='KAFKA');");
+    assert!(run(&engine, &over).contains("Stream created"));
+    for sql in [
+        "INSERT INTO log VALUES ('x');".to_owned(),
+        "DROP STREAM log DELETE TOPIC;".to_owned(),
+        "INSERT INTO log SELECT item AS v FROM orders PARTITION BY NULL;".to_owned(),
+        format!("CREATE STREAM bad WITH (kafka_topic='{COMMANDS}') AS SELECT * FROM orders;"),
+        "CREATE STREAM bad (v INT) WITH (kafka_topic='_thalweg-x', value_format='JSON', partitions=1);".to_owned(),
+    ] {
+        let told = run(&engine, &sql);
+        assert!(told.contains("is internal and read-only"), "{sql}: {told}");
+    }
+    let record = crate::types::Record { value: Some("{}".into()), ..crate::types::Record::default() };
+    let record = super::super::ProducedRecord { partition: None, record, has_timestamp: false };
+    assert_eq!(engine.produce(COMMANDS, vec![record]).expect_err("internal").code.as_str(), "READ_ONLY");
+    engine.shutdown();
+    bench.open().shutdown();
+}
