@@ -62,7 +62,8 @@ pub trait RecordDecoder: Send {
     /// Appends one row, made of these bytes.
     ///
     /// # Errors
-    /// The bytes are no record of the format, or do not fit the columns: nothing is appended.
+    /// The bytes are no record of the format, or do not fit the columns: nothing is appended. Neither is it when the
+    /// records since the last [`Self::finish`] came to more than 1 GiB: callers end batches long before.
     fn decode(&mut self, bytes: &[u8]) -> Result<(), DecodeError>;
 
     /// Appends one row of nulls: for null bytes.

@@ -26,9 +26,9 @@ use crate::types::SqlType;
 pub(super) use nested::{ListColumn, MapColumn, StructColumn};
 pub(super) use values::{BooleanColumn, Text, Values};
 
-/// Most bytes of records a batch may be made of. A decoded text is at most four times as long as what it was decoded
-/// from (numbers re-spelled inside an array), and Arrow's offsets have 31 bits.
-const MAX_BATCH_BYTES: usize = 1 << 29;
+/// Most bytes of records a batch may be made of. Arrow's offsets have 31 bits, and a decoded text is less than twice as
+/// long as what it was decoded from (numbers re-spelled inside an array).
+const MAX_BATCH_BYTES: usize = 1 << 30;
 
 /// A growing column of one SQL type.
 #[derive(Debug)]

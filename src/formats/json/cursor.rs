@@ -239,14 +239,20 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes a value of any kind. `depth` counts the arrays and objects around it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn skip(&mut self, depth: usize) -> Result<(), Box<Fault>> {
+        let is_skipped = match self.peek() {
+            Some(b'"') => return self.skip_string(),
+            Some(b'-' | b'0'..=b'9') => self.plain_number().is_some(),
+            _ => false,
+        };
+        if is_skipped { Ok(()) } else { self.skip_other(depth) }
+    }
+
+    #[inline(never)]
+    fn skip_other(&mut self, depth: usize) -> Result<(), Box<Fault>> {
         match self.peek() {
-            Some(b'"') => self.skip_string(),
-            Some(b'-' | b'0'..=b'9') => match self.plain_number() {
-                Some(_) => Ok(()),
-                None => self.number().map(|_| ()),
-            },
+            Some(b'-' | b'0'..=b'9') => self.number().map(|_| ()),
             Some(b't') => self.word("true"),
             Some(b'f') => self.word("false"),
             Some(b'n') => self.word("null"),
@@ -255,7 +261,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn skip_string(&mut self) -> Result<(), Box<Fault>> {
         let string = self.string()?;
         if string.is_escaped && !super::text::has_valid_escapes(string.bytes) {

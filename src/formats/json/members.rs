@@ -10,6 +10,9 @@ use hashbrown::HashMap;
 /// Most keys remembered for an object, hints and look-ups alike: records may bring any number of different keys.
 const MAX_REMEMBERED: usize = 1024;
 
+/// Longest key remembered: longer ones are looked up each time.
+const MAX_KEY_BYTES: usize = 256;
+
 /// How well a field's name fits. The better fit wins, of equals the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) enum Fit {
@@ -103,6 +106,9 @@ impl Members {
 
     /// The target of a key without escapes; it is expected at this position from now on.
     pub(super) fn look_up(&mut self, position: usize, raw: &[u8]) -> Option<Target> {
+        if raw.len() > MAX_KEY_BYTES {
+            return self.target_of(raw);
+        }
         let target = match self.known.get(raw) {
             Some(target) => *target,
             None => {

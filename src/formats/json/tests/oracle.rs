@@ -5,11 +5,13 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use proptest::prelude::*;
 use serde::Deserializer;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::formats::base64_text;
 use crate::formats::testing::{Codec, encode};
 use crate::types::SqlType;
 use crate::types::decimal_text::{DecimalText, push_decimal256};
@@ -101,7 +103,7 @@ fn value(ty: &SqlType, raw: &str) -> Option<Value> {
         SqlType::Bytes => {
             let text: String = text()?.chars().filter(|&c| c > ' ').collect();
             let mut bytes = Vec::new();
-            crate::formats::base64_text::push_decoded(&mut bytes, &text).then(|| Value::String(BASE64.encode(bytes)))
+            base64_text::push_decoded(&mut bytes, &text).then(|| Value::String(BASE64.encode(bytes)))
         }
         SqlType::Array(element) => {
             elements(raw)?.iter().map(|raw| value(element, raw.get())).collect::<Option<_>>().map(Value::Array)
@@ -229,29 +231,21 @@ fn codecs() -> Vec<(Codec, Vec<&'static str>)> {
     ]
 }
 
-/// One to three bytes removed, replaced or inserted.
-fn mutate(rng: &mut fastrand::Rng, record: &str) -> Vec<u8> {
-    const BYTES: &[u8] = b"{}[]\",:0123eE+-.\\utnAa \n\x1f\x80\xc3";
-    let mut bytes = record.as_bytes().to_vec();
-    for _ in 0..rng.usize(1..4) {
-        if bytes.is_empty() {
-            break;
-        }
-        let at = rng.usize(..bytes.len());
-        let byte = BYTES[rng.usize(..BYTES.len())];
-        match rng.u8(..4) {
-            0 => drop(bytes.remove(at)),
-            1 => bytes[at] = byte,
-            2 => bytes.insert(at, byte),
-            _ => {
-                // A piece again: duplicate keys, repeated values.
-                let end = (at + rng.usize(1..20)).min(bytes.len());
-                let piece = bytes[at..end].to_vec();
-                bytes.splice(at..at, piece);
-            }
+/// Removes, replaces or inserts a byte, or repeats a piece (duplicate keys, repeated values).
+fn mutate(bytes: &mut Vec<u8>, (kind, at, byte, length): (u8, prop::sample::Index, u8, usize)) {
+    if bytes.is_empty() {
+        return;
+    }
+    let at = at.index(bytes.len());
+    match kind {
+        0 => drop(bytes.remove(at)),
+        1 => bytes[at] = byte,
+        2 => bytes.insert(at, byte),
+        _ => {
+            let piece = bytes[at..(at + length).min(bytes.len())].to_vec();
+            bytes.splice(at..at, piece);
         }
     }
-    bytes
 }
 
 #[test]
@@ -265,15 +259,26 @@ fn good_records_become_what_the_oracle_says() {
     }
 }
 
-#[test]
-fn mutated_records_are_accepted_and_refused_as_by_the_oracle() {
-    let rounds = std::env::var("THALWEG_SEEDS").ok().and_then(|n| n.parse::<usize>().ok()).unwrap_or(200) * 100;
-    let mut rng = fastrand::Rng::with_seed(12_345);
-    let codecs = codecs();
-    for _ in 0..rounds {
-        let (codec, records) = &codecs[rng.usize(..codecs.len())];
-        let seed = records[rng.usize(..records.len())];
-        let record = mutate(&mut rng, seed);
-        assert_eq!(actual(codec, &record), expected(codec, &record), "{}", String::from_utf8_lossy(&record));
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 5_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn mutated_records_are_accepted_and_refused_as_by_the_oracle(
+        (codec, record) in (any::<prop::sample::Index>(), any::<prop::sample::Index>()),
+        mutations in proptest::collection::vec(
+            (
+                0_u8..4,
+                any::<prop::sample::Index>(),
+                prop::sample::select(b"{}[]\",:0123eE+-.\\utnAa \n\x1f\x80\xc3".as_slice()),
+                1_usize..20,
+            ),
+            1..4,
+        ),
+    ) {
+        let codecs = codecs();
+        let (codec, records) = &codecs[codec.index(codecs.len())];
+        let mut record = records[record.index(records.len())].as_bytes().to_vec();
+        mutations.into_iter().for_each(|mutation| mutate(&mut record, mutation));
+        prop_assert_eq!(actual(codec, &record), expected(codec, &record), "{}", String::from_utf8_lossy(&record));
     }
 }
