@@ -15,7 +15,8 @@ use datafusion::arrow::array::ArrayRef;
 use hashbrown::{HashMap, HashSet};
 
 use super::cursor::Cursor;
-use super::members::{Fit, Members};
+use super::members::{Fit, Members, Target};
+use super::text::unescape;
 use super::{Fault, scalar};
 use crate::formats::column::{BatchBytes, Column, MapColumn};
 use crate::formats::{DecodeError, RecordDecoder, Side};
@@ -151,8 +152,22 @@ fn value(cursor: &mut Cursor<'_>, shape: &mut Shape, column: &mut Column, depth:
         Column::BigInt(values) => values.push(scalar::big_int(cursor, "BIGINT")?),
         Column::Integer(values) => values.push(scalar::integer(cursor)?),
         Column::Double(values) => values.push(scalar::double(cursor)?),
-        Column::Boolean(values) => values.push(scalar::boolean(cursor)?),
         Column::Timestamp(values) => values.push(scalar::big_int(cursor, "TIMESTAMP")?),
+        _ => cursor.away(|cursor| other_value(cursor, shape, column, depth))?,
+    }
+    Ok(())
+}
+
+/// Values of the types that are rarer or take longer anyway.
+#[inline(never)]
+fn other_value(
+    cursor: &mut Cursor<'_>,
+    shape: &mut Shape,
+    column: &mut Column,
+    depth: usize,
+) -> Result<(), Box<Fault>> {
+    match column {
+        Column::Boolean(values) => values.push(scalar::boolean(cursor)?),
         Column::Time(values) => scalar::time(cursor, values)?,
         Column::Date(values) => scalar::date(cursor, values)?,
         Column::Bytes(text) => scalar::bytes(cursor, text)?,
@@ -160,12 +175,11 @@ fn value(cursor: &mut Cursor<'_>, shape: &mut Shape, column: &mut Column, depth:
             values.push(scalar::decimal128(cursor, *precision, *scale)?);
         }
         Column::Decimal256 { values, precision, scale } => values.push(scalar::decimal(cursor, *precision, *scale)?),
-        Column::Array(_) | Column::Map(_) | Column::Struct(_) => nested(cursor, shape, column, depth)?,
+        _ => nested(cursor, shape, column, depth)?,
     }
     Ok(())
 }
 
-#[inline(never)]
 fn nested(cursor: &mut Cursor<'_>, shape: &mut Shape, column: &mut Column, depth: usize) -> Result<(), Box<Fault>> {
     match (column, shape, cursor.peek()) {
         (Column::Array(list), Shape::Many(items), Some(b'[')) => {
@@ -199,12 +213,14 @@ fn nested(cursor: &mut Cursor<'_>, shape: &mut Shape, column: &mut Column, depth
 
 /// Reads an object into the columns of its fields; each grows from `rows` by one row.
 fn object(
-    cursor: &mut Cursor<'_>,
+    outer: &mut Cursor<'_>,
     shape: &mut ObjectShape,
     columns: &mut [Column],
     rows: usize,
     depth: usize,
 ) -> Result<(), Box<Fault>> {
+    let mut local = outer.clone();
+    let cursor = &mut local;
     cursor.enter(depth)?;
     shape.members.begin();
     // Values that did not fit, by column.
@@ -243,6 +259,7 @@ fn object(
         }
         is_open = cursor.more(b'}')?;
     }
+    outer.at = cursor.at;
     if columns_seen < columns.len() {
         for (index, column) in columns.iter_mut().enumerate() {
             if shape.members.fit(index) == Fit::Unseen {
@@ -257,12 +274,8 @@ fn object(
 }
 
 /// Takes the name of a field, and tells whose it is.
-#[inline]
-fn field_name(
-    cursor: &mut Cursor<'_>,
-    members: &mut Members,
-    position: usize,
-) -> Result<Option<super::members::Target>, Box<Fault>> {
+#[inline(always)]
+fn field_name(cursor: &mut Cursor<'_>, members: &mut Members, position: usize) -> Result<Option<Target>, Box<Fault>> {
     if cursor.peek() != Some(b'"') {
         return Err(cursor.syntax("a field name in quotes"));
     }
@@ -275,7 +288,9 @@ fn field_name(
         return Ok(members.look_up(position, raw.bytes));
     }
     let mut name = Vec::new();
-    scalar::push_unescaped(cursor, raw, &mut name)?;
+    if !unescape(raw.bytes, &mut name) {
+        return Err(cursor.syntax("valid escapes in the string"));
+    }
     Ok(members.target_of(&name))
 }
 

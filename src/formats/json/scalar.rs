@@ -104,7 +104,7 @@ fn low_bits(cursor: &mut Cursor<'_>, ty: &str, parse: impl FnOnce(&str) -> Optio
         }
         cursor.at = start;
     }
-    other_low_bits(cursor, ty, parse)
+    cursor.away(|cursor| other_low_bits(cursor, ty, parse))
 }
 
 #[cold]
@@ -159,7 +159,7 @@ pub(super) fn double(cursor: &mut Cursor<'_>) -> Result<f64, Box<Fault>> {
         }
         cursor.at = start;
     }
-    other_double(cursor)
+    cursor.away(other_double)
 }
 
 #[inline(never)]
@@ -205,13 +205,26 @@ pub(super) fn decimal128(cursor: &mut Cursor<'_>, precision: u8, scale: u8) -> R
 }
 
 /// STRING: a string, or the text of anything else.
-#[inline]
+#[inline(always)]
 pub(super) fn string(cursor: &mut Cursor<'_>, column: &mut Text, depth: usize) -> Result<(), Box<Fault>> {
-    match cursor.peek() {
-        Some(b'"') => {
-            let raw = cursor.string()?;
-            push_unescaped(cursor, raw, column.buffer())?;
+    if cursor.peek() == Some(b'"') {
+        let raw = cursor.string()?;
+        if !raw.is_escaped {
+            column.push(raw.bytes);
+            return Ok(());
         }
+        if !unescape(raw.bytes, column.buffer()) {
+            return Err(cursor.syntax("valid escapes in the string"));
+        }
+        column.end();
+        return Ok(());
+    }
+    cursor.away(|cursor| other_string(cursor, column, depth))
+}
+
+#[inline(never)]
+fn other_string(cursor: &mut Cursor<'_>, column: &mut Text, depth: usize) -> Result<(), Box<Fault>> {
+    match cursor.peek() {
         Some(b'-' | b'0'..=b'9') => {
             let number = cursor.number()?;
             push_number_text(column.buffer(), number.text, number.is_integer);
