@@ -20,7 +20,9 @@ pub(crate) struct ServerProcess {
 impl ServerProcess {
     /// Starts a server on `data` and waits until it answers.
     pub(crate) async fn start(data: &Path, settings: &[(&str, String)]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg"));
+        // `THALWEG` names another build of the program, a release build for instance.
+        let program = std::env::var_os("THALWEG").unwrap_or_else(|| env!("CARGO_BIN_EXE_thalweg").into());
+        let mut command = Command::new(program);
         command.args(["server", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data);
         for (name, value) in settings {
             command.arg("--set").arg(format!("{name}={value}"));
