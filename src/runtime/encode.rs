@@ -7,8 +7,7 @@
 //! | update-before | none: the update-after replaces it |
 //!
 //! A key is null bytes if its only column is null. A key of several columns that are all null is null bytes where the
-//! key is the source's own (its record had no key) and in null rows; PARTITION BY may compute such a key, and it is
-//! written as it is.
+//! key is the source's own: its record had no key. PARTITION BY may compute such a key, and it is written as it is.
 //!
 //! A row whose timestamp is negative or null makes no record and is reported. Headers of the triggering record go
 //! along. Records of one key go to one partition, in order; records without a key go, batch by batch, round robin.
@@ -134,7 +133,7 @@ impl SinkEncoder {
         clear(&mut self.key_bytes);
         clear(&mut self.value_bytes);
         let key = columns(&self.key_columns);
-        let without_key = self.without_key(&key, &batch);
+        let without_key = self.without_key(&key, rows);
         self.key.encode(&key, rows, without_key.as_ref(), &mut self.key_bytes).map_err(blame)?;
         self.value
             .encode(&columns(&self.value_columns), rows, without_value.as_ref(), &mut self.value_bytes)
@@ -193,13 +192,14 @@ impl SinkEncoder {
     }
 
     /// The rows whose records have no key.
-    fn without_key(&self, key: &[ArrayRef], batch: &ChangeBatch) -> Option<BooleanBuffer> {
+    fn without_key(&self, key: &[ArrayRef], rows: usize) -> Option<BooleanBuffer> {
         if key.is_empty() || key.iter().any(|column| column.null_count() == 0) {
             return None;
         }
-        let may_be_null = |row: usize| self.keeps_keys || key.len() == 1 || batch.is_null_row(row);
-        let is_null = |row: usize| may_be_null(row) && key.iter().all(|column| column.is_null(row));
-        Some(BooleanBuffer::collect_bool(batch.len(), is_null))
+        if !self.keeps_keys && key.len() > 1 {
+            return None;
+        }
+        Some(BooleanBuffer::collect_bool(rows, |row| key.iter().all(|column| column.is_null(row))))
     }
 
     /// What was written since the last call, by partition.

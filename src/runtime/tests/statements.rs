@@ -164,6 +164,14 @@ fn a_record_without_a_key_stays_without_one() {
         "~ 2 @2",
         "~ 2 @2",
     );
+    check(
+        "CREATE STREAM S (A BIGINT, B BIGINT) WITH (KAFKA_TOPIC='a', FORMAT='JSON');
+         CREATE STREAM D WITH (KAFKA_TOPIC='b') AS SELECT A, B, ROWTIME AS T FROM S PARTITION BY A, B;",
+        r#"~ {"A":null,"B":null} @1
+           ~ ~ @2"#,
+        r#"{"A":null,"B":null} {"T":1} @1
+           {"A":null,"B":null} ~ @2"#,
+    );
 }
 
 #[test]
