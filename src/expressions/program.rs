@@ -158,6 +158,11 @@ impl ProgramBuilder {
         &self.nodes[id.0]
     }
 
+    /// How many nodes there are.
+    pub(crate) fn len(&self) -> u64 {
+        self.nodes.len() as u64
+    }
+
     /// The finished program.
     pub(crate) fn finish(self, roots: Vec<NodeId>) -> Program {
         Program { nodes: self.nodes, roots }

@@ -23,6 +23,8 @@ pub(crate) struct Callable {
     pub(crate) overload: usize,
     pub(crate) kernel: Kernel,
     pub(crate) deterministic: bool,
+    /// Differs between the places of a statement, so that two calls of chance differ.
+    pub(crate) salt: u64,
     /// Types of the arguments; a lambda has that of its result, a unit STRING.
     pub(crate) arg_types: Vec<SqlType>,
     pub(crate) returns: SqlType,
@@ -77,6 +79,12 @@ impl<'a> Call<'a> {
     /// One value per row of an argument.
     pub(crate) fn array(&self, i: usize) -> ArrayRef {
         self.args[i].to_rows(self.rows)
+    }
+
+    /// Seed of chance for this batch and this place in the statement.
+    pub(crate) fn seed(&self) -> u64 {
+        // A large odd factor (2^64 over the golden ratio) spreads neighbouring salts.
+        self.context.seed ^ self.callable.salt.wrapping_mul(0x9E37_79B9_7F4A_7C15)
     }
 
     /// Fails a row.

@@ -18,6 +18,7 @@ pub(crate) mod call;
 mod definition;
 pub mod java_time;
 mod order;
+mod reference;
 mod registry;
 mod scalar;
 mod signature;

@@ -98,6 +98,7 @@ fn bytes_and_encodings() {
     value("ENCODE('X''', 'hex', 'ascii')", "null!");
     value("INT_FROM_BYTES(TO_BYTES('00000001', 'hex'))", "1");
     value("LEN(UUID())", "36");
+    value("UUID() = UUID()", "false");
     value("UUID(TO_BYTES('000102030405060708090a0b0c0d0e0f', 'hex'))", "00010203-0405-0607-0809-0a0b0c0d0e0f");
 }
 

@@ -5,6 +5,7 @@
     reason = "a test that panics is a failing test, and what it prints is read when it fails"
 )]
 
+mod function_page;
 mod fuzz_formats;
 mod fuzz_sql;
 mod git_history;

@@ -63,6 +63,7 @@ impl Analyzer<'_> {
             overload: resolved.index,
             kernel: Arc::clone(kernel),
             deterministic: resolved.function.is_deterministic(),
+            salt: self.program.len(),
             arg_types,
             returns: returns.clone(),
             fails_on_null: resolved.params.iter().map(|param| param.fails_on_null).collect(),

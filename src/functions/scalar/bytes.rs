@@ -185,7 +185,7 @@ fn encode(call: &mut Call<'_>) -> ArrayRef {
 }
 
 fn uuid(call: &mut Call<'_>) -> ArrayRef {
-    let mut generator = fastrand::Rng::with_seed(call.context.seed);
+    let mut generator = fastrand::Rng::with_seed(call.seed());
     call.rows::<_, StringArray>(|_| {
         let mut bytes = generator.u128(..).to_be_bytes();
         // Version 4, variant 1: a random identifier.

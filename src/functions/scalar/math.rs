@@ -145,6 +145,6 @@ fn sign() -> Function {
 }
 
 fn random(call: &mut Call<'_>) -> ArrayRef {
-    let mut generator = fastrand::Rng::with_seed(call.context.seed);
+    let mut generator = fastrand::Rng::with_seed(call.seed());
     call.rows::<_, Float64Array>(|_| Ok(Some(generator.f64())))
 }
