@@ -519,8 +519,7 @@ mod tests {
             let tasks: Vec<_> = ('a'..='f').map(|name| busy(&scheduler, u64::from(name), name, 1, &seen)).collect();
             tasks.iter().for_each(Task::wake);
             scheduler.run_steps(100);
-            let seen = seen.lock().clone();
-            seen
+            seen.lock().clone()
         };
         assert_eq!(run(7), run(7));
         assert_ne!(run(7), run(8));
