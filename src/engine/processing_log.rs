@@ -10,6 +10,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -35,6 +36,8 @@ pub(super) struct ProcessingLogQueue {
     capacity: usize,
     state: Mutex<State>,
     more: Condvar,
+    /// Nothing waits and nothing is being written.
+    settled: Condvar,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -43,13 +46,21 @@ struct State {
     entries: VecDeque<ProcessingLogEntry>,
     /// Entries that found no room since the last were told.
     dropped: u64,
+    /// Entries were taken and are not in the topic yet.
+    writing: bool,
     closed: bool,
 }
 
 impl ProcessingLogQueue {
     /// A queue of at most `capacity` entries; with 0 every entry is dropped.
     pub(super) fn new(capacity: usize) -> Arc<Self> {
-        Arc::new(Self { capacity, state: Mutex::default(), more: Condvar::new(), writer: Mutex::default() })
+        Arc::new(Self {
+            capacity,
+            state: Mutex::default(),
+            more: Condvar::new(),
+            settled: Condvar::new(),
+            writer: Mutex::default(),
+        })
     }
 
     /// What the runtime tells entries to.
@@ -76,16 +87,32 @@ impl ProcessingLogQueue {
     /// The next entries and how many were dropped before them; `None` when there will be no more.
     fn take(&self) -> Option<(Vec<ProcessingLogEntry>, u64)> {
         let mut state = self.state.lock();
+        state.writing = false;
+        if state.entries.is_empty() {
+            self.settled.notify_all();
+        }
         while state.entries.is_empty() && !state.closed {
             self.more.wait(&mut state);
         }
         let count = state.entries.len().min(BATCH);
         let taken: Vec<_> = state.entries.drain(..count).collect();
+        state.writing = !taken.is_empty();
         (!taken.is_empty()).then(|| (taken, std::mem::take(&mut state.dropped)))
     }
 }
 
 impl Engine {
+    /// Waits until every entry so far is in the topic; false if that took longer. True at once if nobody writes.
+    pub(super) fn wait_for_processing_log(&self, timeout: Duration) -> bool {
+        let queue = &self.processing_log;
+        if queue.writer.lock().is_none() {
+            return true;
+        }
+        let mut state = queue.state.lock();
+        let busy = |state: &mut State| state.writing || !state.entries.is_empty();
+        !queue.settled.wait_while_for(&mut state, busy, timeout).timed_out()
+    }
+
     /// Makes topic and stream of the processing log where they are missing, and starts writing. Failing to is told
     /// and no more: queries run without.
     pub(super) fn open_processing_log(self: &Arc<Self>) {

@@ -48,7 +48,7 @@ impl Engine {
     /// Waits until running queries have processed all that is in their topics, durably; false if one failed or it took
     /// longer. Paused queries are not waited for.
     pub fn wait_until_caught_up(&self, timeout: Duration) -> bool {
-        self.runtime.wait_until_caught_up(None, timeout).is_ok()
+        self.runtime.wait_until_caught_up(None, timeout).is_ok() && self.wait_for_processing_log(timeout)
     }
 
     /// The persistent queries in ERROR, each with the reason.

@@ -86,7 +86,10 @@ const WORDS: &[&str] = &[
 ];
 
 /// Tells the editor when a statement is whole and how words go on.
-struct ShellHelper;
+struct ShellHelper {
+    /// Names of streams and tables, which Tab completes too.
+    sources: Vec<String>,
+}
 
 impl Helper for ShellHelper {}
 impl Hinter for ShellHelper {
@@ -109,20 +112,35 @@ impl Completer for ShellHelper {
     type Candidate = Pair;
 
     fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
-        Ok(completions(&line[..pos]))
+        Ok(completions(&line[..pos], &self.sources))
     }
 }
 
-/// Where the last word starts, and what it may become.
-fn completions(before: &str) -> (usize, Vec<Pair>) {
-    let start = before.rfind(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).map_or(0, |at| at + 1);
-    let word = before[start..].to_ascii_uppercase();
-    if word.is_empty() {
-        return (start, Vec::new());
+/// Where the last words start, and what they may become: the longest run of up to three words that starts something.
+fn completions(before: &str, sources: &[String]) -> (usize, Vec<Pair>) {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let last = before.rfind(|c| !is_part(c)).map_or(0, |at| at + 1);
+    if last == before.len() {
+        return (last, Vec::new());
     }
-    let fits = WORDS.iter().filter(|candidate| candidate.starts_with(&word));
-    let pair = |text: &&str| Pair { display: (*text).to_owned(), replacement: format!("{text} ") };
-    (start, fits.map(pair).collect())
+    let mut starts = vec![last];
+    while starts.len() < 3
+        && let Some(first) = starts.last()
+        && let Some(earlier) = before[..*first].strip_suffix(' ')
+        && earlier.ends_with(is_part)
+    {
+        starts.push(earlier.rfind(|c| !is_part(c)).map_or(0, |at| at + 1));
+    }
+    let pair = |text: &str| Pair { display: text.to_owned(), replacement: format!("{text} ") };
+    for start in starts.into_iter().rev() {
+        let typed = before[start..].to_ascii_uppercase();
+        let words = WORDS.iter().copied().chain(sources.iter().map(String::as_str));
+        let pairs: Vec<_> = words.filter(|candidate| candidate.starts_with(&typed)).map(pair).collect();
+        if !pairs.is_empty() {
+            return (start, pairs);
+        }
+    }
+    (last, Vec::new())
 }
 
 /// True if the input ends a statement: a semicolon outside of quotes and comments, and nothing behind it.
@@ -180,7 +198,7 @@ pub(super) async fn run(session: &mut Session) -> Result<(), Ended> {
     let editor = config.and_then(Editor::<ShellHelper, DefaultHistory>::with_config);
     let mut editor =
         editor.map_err(|error| Ended::Usage(anyhow::Error::new(error).context("cannot read the terminal")))?;
-    editor.set_helper(Some(ShellHelper));
+    editor.set_helper(Some(ShellHelper { sources: session.source_names().await }));
     let history = history_file();
     if let Some(path) = &history {
         // No history yet is no error.
@@ -204,6 +222,9 @@ pub(super) async fn run(session: &mut Session) -> Result<(), Ended> {
                             Err(Ended::Client(error)) => say(&error.to_string()),
                             Err(ended @ Ended::Usage(_)) => return Err(ended),
                         }
+                    }
+                    if let Some(helper) = editor.helper_mut() {
+                        helper.sources = session.source_names().await;
                     }
                 }
             }
@@ -282,8 +303,20 @@ mod tests {
     }
 
     #[test]
-    fn tab_completes_the_last_word() {
-        let (start, pairs) = completions("select * fr");
-        assert_eq!((start, pairs.len(), pairs[0].replacement.as_str()), (9, 1, "FROM "));
+    fn tab_completes_words_phrases_and_names_of_sources() {
+        let sources = ["ORDERS".to_owned()];
+        for (before, expected) in [
+            ("select * fr", "9 FROM "),
+            ("SELECT * FROM ord", "14 ORDERS "),
+            ("show str", "0 SHOW STREAMS "),
+            ("CREATE STREAM x (a str", "19 STRING STRUCT "),
+            ("SHOW ", "5 "),
+            ("", "0 "),
+            ("nothing", "0 "),
+        ] {
+            let (start, pairs) = completions(before, &sources);
+            let told: String = pairs.iter().map(|pair| pair.replacement.as_str()).collect();
+            assert_eq!(format!("{start} {told}"), expected, "{before}");
+        }
     }
 }

@@ -85,6 +85,15 @@ impl Session {
         if failed { Err(Ended::Failed) } else { Ok(()) }
     }
 
+    /// Names of all streams and tables; none if the server does not tell.
+    pub(super) async fn source_names(&self) -> Vec<String> {
+        let entities = self.client.statements("SHOW STREAMS; SHOW TABLES;", &RequestContext::default()).await;
+        let entities = entities.unwrap_or_default();
+        let sources = entities.iter().flat_map(|entity| [&entity["streams"], &entity["tables"]]);
+        let sources = sources.filter_map(serde_json::Value::as_array).flatten();
+        sources.filter_map(|source| source["name"].as_str().map(str::to_owned)).collect()
+    }
+
     /// Runs one statement and prints what it gives. A refusal is printed and returned as [`Ended::Failed`].
     pub(super) async fn run_statement(&mut self, text: &str) -> Result<(), Ended> {
         match self.dispatch(text).await {
@@ -114,6 +123,8 @@ impl Session {
             StatementKind::Query(_) => self.select(text).await,
             StatementKind::Print { .. } => self.print(text).await,
             StatementKind::Set { name, value } => {
+                // The server knows the names and what they may be; it keeps nothing of it.
+                self.client.statements(text, &RequestContext::default()).await?;
                 let old = self.context.properties.insert(name.clone(), value.clone());
                 let old = old.map(|old| format!(" (was '{old}')")).unwrap_or_default();
                 self.say(&format!("property '{name}' is now '{value}'{old} for this session; UNSET removes it"));

@@ -16,7 +16,7 @@ use crate::engine::{Engine, EngineParts, EngineSettings, Entity, Failure, QueryA
 use crate::runtime::{ManualClock, RuntimeSettings, WallClock};
 use crate::server::{self, Doors};
 use crate::settings::Settings;
-use crate::topics::embedded::{EmbeddedLog, EmbeddedSettings};
+use crate::topics::embedded::{EmbeddedLog, EmbeddedSettings, OpenError};
 use crate::topics::memory::MemoryLog;
 use crate::topics::{
     CleanupPolicy, CommitOutcome, PartitionRecords, TopicConfig, TopicLog, Transaction, partition_for_key,
@@ -303,7 +303,14 @@ impl Drop for Fixture {
 }
 
 fn open_embedded(folder: &tempfile::TempDir) -> Result<Arc<dyn TopicLog>, String> {
-    let log = EmbeddedLog::open(folder.path(), EmbeddedSettings::default());
+    let until = std::time::Instant::now() + LIMIT;
+    let log = loop {
+        match EmbeddedLog::open(folder.path(), EmbeddedSettings::default()) {
+            // A thread that commits may be the last to let go of the log before.
+            Err(OpenError::Locked { .. }) if std::time::Instant::now() < until => std::thread::yield_now(),
+            outcome => break outcome,
+        }
+    };
     Ok(Arc::new(log.map_err(|error| format!("the embedded log does not open: {error}"))?))
 }
 

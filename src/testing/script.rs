@@ -82,6 +82,8 @@ pub(super) fn sql_test_jobs(path: &Path, jobs: &mut Vec<Job>) -> anyhow::Result<
 struct Session {
     fixture: Fixture,
     properties: BTreeMap<String, String>,
+    /// What DEFINE gave, by upper-case names.
+    variables: BTreeMap<String, String>,
 }
 
 /// Why a statement of a script failed; prints as a person would see it.
@@ -92,7 +94,7 @@ struct ScriptError(String);
 impl Session {
     fn open(log: LogKind) -> Result<Self, String> {
         let properties = BTreeMap::from([("auto.offset.reset".to_owned(), "earliest".to_owned())]);
-        Ok(Self { fixture: Fixture::for_scripts(log)?, properties })
+        Ok(Self { fixture: Fixture::for_scripts(log)?, properties, variables: BTreeMap::new() })
     }
 
     fn statement(&mut self, text: &str) -> Result<DBOutput<DefaultColumnType>, String> {
@@ -102,6 +104,7 @@ impl Session {
             return Ok(DBOutput::StatementComplete(0));
         }
         let text = format!("{text};");
+        let text = sql::variables::substitute(&text, &self.variables).map_err(|diagnostic| diagnostic.to_string())?;
         let statements = sql::parse_statements(&text).map_err(|diagnostic| diagnostic.to_string())?;
         let output = match statements.into_iter().next().map(|statement| statement.kind) {
             Some(StatementKind::Set { name, value }) => {
@@ -110,6 +113,14 @@ impl Session {
             }
             Some(StatementKind::Unset { name }) => {
                 self.properties.remove(&name);
+                DBOutput::StatementComplete(0)
+            }
+            Some(StatementKind::Define { name, value }) => {
+                self.variables.insert(name.as_str().to_uppercase(), value);
+                DBOutput::StatementComplete(0)
+            }
+            Some(StatementKind::Undefine { name }) => {
+                self.variables.remove(&name.as_str().to_uppercase());
                 DBOutput::StatementComplete(0)
             }
             Some(StatementKind::Query(_) | StatementKind::Print { .. }) => self.query(&text)?,
