@@ -5,6 +5,7 @@ mod crashes;
 mod ddl;
 mod queries;
 mod rows;
+mod saved_commands;
 
 use std::sync::Arc;
 
