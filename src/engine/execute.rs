@@ -11,7 +11,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use parking_lot::MutexGuard;
 
@@ -29,9 +28,6 @@ use super::entity::{Body, CommandState, CommandStatus, Entity};
 use super::handlers;
 use super::scope::{Outcome, Purpose, Scope};
 use super::session::Session;
-
-/// How long a request waits for the command it names: ksqlDB's `ksql.server.command.response.timeout.ms`.
-const COMMAND_WAIT: Duration = Duration::from_secs(5);
 
 impl Command {
     /// The status of a command that was applied.
@@ -111,7 +107,8 @@ impl Engine {
     pub(super) fn begin(&self, request: &Request) -> Result<Session, Box<Failure>> {
         self.check_open().map_err(Failure::general)?;
         let session = Session::new(request, self.defaults()).map_err(Failure::general)?;
-        if request.command_sequence_number.is_some_and(|number| !self.wait_for_command(number, COMMAND_WAIT)) {
+        let limit = self.settings.command_timeout;
+        if request.command_sequence_number.is_some_and(|number| !self.wait_for_command(number, limit)) {
             return Err(Failure::general(Diagnostic::new(
                 Code::TimedOut,
                 "the command that the request waits for was not applied in time",

@@ -1,6 +1,7 @@
 //! What a server sets for its engine: limits, defaults, names.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::runtime::RuntimeSettings;
 
@@ -20,6 +21,8 @@ pub struct EngineSettings {
     pub max_persistent_queries: usize,
     /// `queries.max.push`: the most push queries, bounded scans and PRINTs at a time (`ksql.max.push.queries`).
     pub max_push_queries: usize,
+    /// `command.response.timeout`: how long a request waits for the command whose number it names.
+    pub command_timeout: Duration,
     /// `queries.start.paused`: new persistent queries wait for RESUME.
     pub queries_start_paused: bool,
     /// How queries run.
@@ -43,6 +46,7 @@ impl Default for EngineSettings {
             max_statements: 1_000,
             max_persistent_queries: 10_000,
             max_push_queries: 100,
+            command_timeout: Duration::from_secs(5),
             queries_start_paused: false,
             runtime: RuntimeSettings::default(),
             push_buffer_batches: 16,

@@ -176,7 +176,7 @@ settings! {
         max_text: ByteSize = "statement.max.bytes", "1MiB", Restart, "1KiB"..="64MiB";
         /// Most statements in one request.
         max_statements: u32 = "request.max.statements", "1000", Restart, "1"..="1000000";
-        /// How long an answer waits for a statement to take effect before it says QUEUED.
+        /// How long a request waits for the command whose number it names, until it is refused.
         command_timeout: Duration = "command.response.timeout", "5s", Restart, "0ms"..="1h";
         /// Persistent queries that may exist at once.
         max_persistent: u32 = "queries.max.persistent", "10000", Restart, "0"..="1000000";
