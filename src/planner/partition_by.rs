@@ -136,11 +136,11 @@ pub(super) fn computed_part(
 ) -> Result<KeyPart, Diagnostic> {
     let ty = analyzer.expression_type(&expr, edge)?;
     let role = |name: &Name| analyzer.scope.by_edge(name).map(|column| column.role);
-    if let ExprKind::Column(column) = &expr.kind {
-        if matches!(role(&column.name), Some(ScopeRole::Key | ScopeRole::Value)) {
-            let edge = column.name.clone();
-            return Ok(KeyPart { written: item.clone(), expr, edge, computed: None });
-        }
+    if let ExprKind::Column(column) = &expr.kind
+        && matches!(role(&column.name), Some(ScopeRole::Key | ScopeRole::Value))
+    {
+        let edge = column.name.clone();
+        return Ok(KeyPart { written: item.clone(), expr, edge, computed: None });
     }
     let needs_value = rewrite::columns_of(&expr).iter().any(|column| role(column) != Some(ScopeRole::Key));
     let taken = |name: &Name| edge.index_of(name).is_some() || before.iter().any(|part| part.edge == *name);

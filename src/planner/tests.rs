@@ -22,7 +22,7 @@ use crate::sql::parse_statements;
 /// What the last statement gave.
 #[derive(Debug)]
 enum Planned {
-    Source(SourceDefinition),
+    Source(Box<SourceDefinition>),
     Query(Box<PlannedQuery>),
     Nothing,
 }
@@ -40,7 +40,7 @@ fn plan_with(sql: &str, settings: &PlanSettings) -> Result<Planned, Diagnostic> 
     let mut last = Planned::Nothing;
     for statement in parse_statements(sql)? {
         last = match &statement.kind {
-            StatementKind::CreateSource(stmt) => Planned::Source(define_source(stmt, &catalog, &ctx)?),
+            StatementKind::CreateSource(stmt) => Planned::Source(Box::new(define_source(stmt, &catalog, &ctx)?)),
             StatementKind::CreateSourceAs(stmt) => Planned::Query(Box::new(plan_create_as(stmt, &catalog, &ctx)?)),
             StatementKind::InsertSelect { target, with, query } => {
                 Planned::Query(Box::new(plan_insert_select(target, with, query, &catalog, &ctx)?))

@@ -52,7 +52,7 @@ impl RowPrinter {
     ///
     /// # Errors
     /// Standard output is closed: whoever read it has enough.
-    pub(super) fn row(&mut self, row: &[Value]) -> io::Result<()> {
+    pub(super) fn row(&self, row: &[Value]) -> io::Result<()> {
         let mut out = io::stdout().lock();
         match self.format {
             Output::Table => {

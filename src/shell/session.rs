@@ -183,12 +183,9 @@ impl Session {
             let Some(line) = line else { break };
             let value: Value = serde_json::from_slice(&line)
                 .map_err(|error| ClientError::Broken(format!("a row is not JSON: {error}")))?;
-            match (&value, &mut printer) {
-                (Value::Array(row), Some(printer)) => {
-                    if printer.row(row).is_err() {
-                        return Ok(());
-                    }
-                }
+            match (&value, &printer) {
+                // A closed standard output: whoever read it has enough.
+                (Value::Array(row), Some(printer)) if printer.row(row).is_err() => return Ok(()),
                 (Value::Object(fields), _) if fields.contains_key("columnNames") => {
                     printer = Some(RowPrinter::start(self.output, &value));
                 }
