@@ -87,7 +87,7 @@ fn internal_topics_are_read_and_never_written_made_or_deleted() {
         assert!(told.contains("is internal and read-only"), "{sql}: {told}");
     }
     let record = crate::types::Record { value: Some("{}".into()), ..crate::types::Record::default() };
-    let record = super::super::ProducedRecord { partition: None, record, has_timestamp: false };
+    let record = crate::engine::ProducedRecord { partition: None, record, has_timestamp: false };
     assert_eq!(engine.produce(COMMANDS, vec![record]).expect_err("internal").code.as_str(), "READ_ONLY");
     engine.shutdown();
     bench.open().shutdown();

@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::topics::{CleanupPolicy, CommitOutcome, PartitionRecords, TopicConfig, TopicLog, Transaction};
 use crate::types::{Partition, Record};
 
-use super::super::{Engine, EngineParts, EngineSettings, OpenError};
 use super::{Bench, run};
+use crate::engine::{Engine, EngineParts, EngineSettings, OpenError};
 
 const COMMANDS: &str = "_thalweg-default_-commands";
 
@@ -62,6 +62,6 @@ fn a_command_of_a_newer_version_is_refused_by_name() {
         scheduler: None,
     });
     let Err(error @ OpenError::Commands { .. }) = opened else { panic!("a newer command was read") };
-    let told = super::super::running::chain(&error);
+    let told = crate::engine::running::chain(&error);
     assert!(told.contains("command 0 cannot be read: the command is of version 99"), "{told}");
 }
