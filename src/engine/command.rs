@@ -69,15 +69,22 @@ impl Command {
         }
     }
 
-    /// Refuses topics that no log would make, before the command is durable: afterwards every start would fail on them.
+    /// Refuses, before the command is durable, what every later start would fail on: topics that no log would make, and
+    /// a command that cannot be read back.
     ///
     /// # Errors
-    /// `INVALID_PROPERTY`: the number of partitions or the name.
-    pub fn check_topics(&self) -> Result<(), Diagnostic> {
+    /// `INVALID_PROPERTY`: the number of partitions or the name. `LIMIT_EXCEEDED`: types are nested too deep.
+    pub fn check(&self) -> Result<(), Diagnostic> {
         self.create_topics
             .iter()
             .try_for_each(|topic| topic.config.check().and_then(|()| check_topic_name(&topic.name)))
-            .map_err(|error| Diagnostic::new(Code::InvalidProperty, error.to_string()))
+            .map_err(|error| Diagnostic::new(Code::InvalidProperty, error.to_string()))?;
+        // A command that the next start cannot read would lock everyone out of the data folder: types that are nested
+        // too deep, perhaps through each other's names, are found here.
+        Self::decode(&self.encode()).map(drop).map_err(|error| {
+            Diagnostic::new(Code::LimitExceeded, "the statement's types are nested too deep to be stored")
+                .with_detail(format!("Reading it back says: {error}."))
+        })
     }
 
     /// The record's value.

@@ -123,14 +123,16 @@ impl Engine {
         let passed = |what: String| Failure::general(Diagnostic::new(Code::LimitExceeded, what));
         if len > limit {
             return Err(passed(format!(
-                "the text of {len} bytes passes the limit of {limit} bytes (sql.max.statement.bytes)"
+                "the text of {len} bytes passes the limit of {limit} bytes (statement.max.bytes)"
             )));
         }
         let pieces =
             split_statements(&request.sql).map_err(|refusal| Failure::of_statement(refusal, request.sql.as_str()))?;
         let (count, limit) = (pieces.len(), self.settings.max_statements);
         if count > limit {
-            return Err(passed(format!("{count} statements pass the limit of {limit} in one request")));
+            return Err(passed(format!(
+                "{count} statements pass the limit of {limit} in one request (request.max.statements)"
+            )));
         }
         let replaces = session.properties().is_on("variable.substitution", true);
         let mut variables = if replaces { session.variables.clone() } else { BTreeMap::new() };
@@ -162,9 +164,7 @@ impl Engine {
             };
             match handlers::handle(scope) {
                 Ok(Outcome::Command(command)) => {
-                    command
-                        .check_topics()
-                        .map_err(|told| Failure::of_statement(told.at(statement.span), parsed.shown()))?;
+                    command.check().map_err(|told| Failure::of_statement(told.at(statement.span), parsed.shown()))?;
                     world.apply(world.next_command, &command);
                 }
                 Ok(_) => {}

@@ -127,7 +127,7 @@ impl Engine {
         if self.runtime.pushes().len() >= limit {
             return Err(Diagnostic::new(
                 Code::TooManyRequests,
-                format!("{limit} push queries run, and the limit is {limit} (query.push.max)"),
+                format!("{limit} push queries run, and the limit is {limit} (queries.max.push)"),
             )
             .with_detail(format!("Not executing statement as {limit} push queries are already running."))
             .with_hint("Close one of them, or raise the limit."));

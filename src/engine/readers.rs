@@ -97,7 +97,7 @@ impl Engine {
             running.fetch_sub(1, Ordering::AcqRel);
             return Err(Diagnostic::new(
                 Code::TooManyRequests,
-                format!("{limit} topics are being read for clients, and the limit is {limit} (query.push.max)"),
+                format!("{limit} topics are being read for clients, and the limit is {limit} (queries.max.push)"),
             ));
         }
         let (engine, stop) = (Arc::clone(self), Arc::clone(&self.readers.stop));

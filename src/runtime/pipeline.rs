@@ -131,9 +131,10 @@ impl Gate {
         self.bytes_of(epoch).fetch_add(bytes, Ordering::SeqCst);
     }
 
-    /// True if `epoch` has as many bytes as it may.
+    /// True if `epoch` has as many bytes as it may: with care, those of one record.
     pub(super) fn is_full(&self, epoch: Epoch) -> bool {
-        self.bytes_of(epoch).load(Ordering::SeqCst) >= self.max_bytes
+        let bytes = self.bytes_of(epoch).load(Ordering::SeqCst);
+        bytes >= self.max_bytes || (bytes > 0 && self.is_careful())
     }
 
     /// The epoch is captured: its number's successor but one starts from nothing.

@@ -379,7 +379,7 @@ fn parity(epoch: Epoch) -> usize {
 
 /// True if the same transaction may go through later.
 fn is_passing(error: &TopicError) -> bool {
-    matches!(error, TopicError::Storage { .. })
+    matches!(error, TopicError::Storage { .. } | TopicError::Overloaded { .. })
 }
 
 /// How long to rest after the `attempts`th failure.

@@ -122,7 +122,7 @@ pub(super) fn check_query_count(scope: &Scope<'_>) -> Result<(), Diagnostic> {
     }
     Err(Diagnostic::new(
         Code::LimitExceeded,
-        format!("there are {limit} persistent queries, and the limit is {limit} (query.persistent.max)"),
+        format!("there are {limit} persistent queries, and the limit is {limit} (queries.max.persistent)"),
     )
     .with_hint("TERMINATE queries that are no longer needed, or raise the limit.")
     .at(scope.statement.span))

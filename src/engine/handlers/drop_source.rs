@@ -5,6 +5,7 @@ use crate::diagnostics::Diagnostic;
 use crate::engine::command::{Command, CommandId, DoomedTopic, QueryAction};
 use crate::engine::scope::{Outcome, Purpose, Scope, check_writable, storage};
 use crate::sql::ast::{Ident, SourceKind};
+use crate::topics::TopicId;
 
 use super::command_kind;
 
@@ -34,12 +35,13 @@ pub(super) fn drop_source(scope: &mut Scope<'_>, name: &Ident, drop: Drop) -> Re
         command.queries.push(QueryAction::Stop(query.clone()));
     }
     command.changes.push(CatalogChange::DropSource(name.name.clone()));
-    // In the sandbox the topic need not be there yet.
-    if drop.delete_topic
-        && scope.purpose == Purpose::Execute
-        && let Some(topic) = scope.engine.log.topic(&source.topic).map_err(|error| storage(&error))?
-    {
-        command.delete_topics.push(DoomedTopic { name: topic.name, id: topic.id });
+    if drop.delete_topic {
+        let topic = scope.engine.log.topic(&source.topic).map_err(|error| storage(&error))?;
+        // In the sandbox the topic need not be there yet, and all the same it is gone for the statements that follow.
+        let in_sandbox = (scope.purpose == Purpose::Validate).then_some(TopicId(0));
+        if let Some(id) = topic.map(|topic| topic.id).or(in_sandbox) {
+            command.delete_topics.push(DoomedTopic { name: source.topic.clone(), id });
+        }
     }
     Ok(Outcome::Command(Box::new(command)))
 }

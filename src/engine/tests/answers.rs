@@ -152,10 +152,10 @@ fn limits_are_named_when_they_are_passed() {
         settings.max_persistent_queries = 1;
     });
     assert!(run(&engine, "SHOW TOPICS; SHOW TOPICS; SHOW TOPICS;").contains("limit of 2"));
-    assert!(run(&engine, &" ".repeat(401)).contains("sql.max.statement.bytes"));
+    assert!(run(&engine, &" ".repeat(401)).contains("statement.max.bytes"));
     run(&engine, ORDERS);
     let told = run(&engine, "CREATE STREAM a AS SELECT * FROM orders; CREATE STREAM b AS SELECT * FROM orders;");
-    assert!(told.starts_with("LIMIT_EXCEEDED") && told.contains("query.persistent.max"), "{told}");
+    assert!(told.starts_with("LIMIT_EXCEEDED") && told.contains("queries.max.persistent"), "{told}");
     assert_eq!(run(&engine, "SHOW QUERIES;"), "{\"@type\":\"queries\",\"queries\":[]}");
     engine.shutdown();
 }

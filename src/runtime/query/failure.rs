@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::runtime::RuntimeError;
+use crate::runtime::pipeline::Place;
 use crate::runtime::processing_log::{Failed, ProcessingLogEntry};
 use crate::runtime::scheduler::Task;
 
@@ -88,7 +89,9 @@ impl Query {
     pub(in crate::runtime) fn skip_failed(&self) -> Result<(), RuntimeError> {
         {
             let mut control = self.control.lock();
-            let Some(place) = control.error.as_ref().and_then(|failure| failure.at.clone()) else {
+            let is_one_record = |place: &Place| place.until == place.offset.next();
+            let at = control.error.as_ref().and_then(|failure| failure.at.clone());
+            let Some(place) = at.filter(is_one_record) else {
                 return Err(RuntimeError::NothingToSkip(self.id.clone()));
             };
             control.skip.insert((place.topic, place.partition.0, place.offset));

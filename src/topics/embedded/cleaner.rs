@@ -209,8 +209,13 @@ impl Shared {
             if self.alarm.is_over() {
                 return Ok(());
             }
+            // The journal may have rolled since the rewrite began; what it replaces must have a lower number.
             let mut current = match rewrite.take() {
-                Some(current) => current,
+                Some(current) if current.number() > run.segment.number => current,
+                Some(current) => {
+                    current.finish()?;
+                    Rewrite::begin(self)?
+                }
                 None => Rewrite::begin(self)?,
             };
             add(&mut current, run)?;

@@ -97,8 +97,9 @@ pub(super) fn recover(folder: &Path, now_ms: i64) -> Result<Recovered, OpenError
         (segment, file, batches, last_segment, torn_bytes)
     } else {
         let segment = Arc::new(Segment::new(folder, last_segment + 1));
-        let file = ActiveFile::create(&segment, &segment.path(), SegmentKind::Journal, now_ms).map_err(at)?;
+        // The manifest first: a process that dies in between leaves no segment without one.
         manifest.write(folder).map_err(at)?;
+        let file = ActiveFile::create(&segment, &segment.path(), SegmentKind::Journal, now_ms).map_err(at)?;
         sync_folder(folder).map_err(at)?;
         (segment, file, vec![], last_segment + 1, 0)
     };

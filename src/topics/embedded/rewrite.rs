@@ -65,6 +65,11 @@ impl<'a> Rewrite<'a> {
         })
     }
 
+    /// The number of the segment in the making.
+    pub(super) fn number(&self) -> u64 {
+        self.segment.number
+    }
+
     /// Adds a source run: each of its batches, less what `keep` drops (`None`: all of it stays).
     pub(super) fn add_run(
         &mut self,
