@@ -11,6 +11,9 @@ use crate::topics::TopicConfig;
 /// How long an assertion may take to come true unless it says so: ksqlDB's default.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The longest TIMEOUT: the statements of other requests that change anything wait meanwhile.
+const MAX_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Waits until what is asserted holds.
 pub(super) fn assert(
     scope: &Scope<'_>,
@@ -22,6 +25,11 @@ pub(super) fn assert(
         return Err(Diagnostic::not_implemented("ASSERT SCHEMA").at(scope.statement.span));
     };
     let expected = expectations(with)?;
+    if timeout.is_some_and(|timeout| timeout > MAX_TIMEOUT) {
+        let limit = MAX_TIMEOUT.as_secs();
+        let told = format!("the TIMEOUT of the assertion passes the limit of {limit} seconds");
+        return Err(Diagnostic::new(Code::LimitExceeded, told).at(scope.statement.span));
+    }
     if scope.purpose == Purpose::Execute {
         let mut failure = check(scope, negated, topic, &expected)?;
         if failure.is_some() {
