@@ -6,6 +6,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 
 use hashbrown::{HashMap, HashSet};
@@ -95,7 +96,6 @@ impl Shared {
 
     /// Moves the starts of partitions past runs that are older than their retention.
     fn expire(&self, now_ms: i64) -> io::Result<()> {
-        let mut moved = false;
         let _catalog = self.catalog.lock();
         let mut state = self.state.write();
         for topic in state.topics.values_mut() {
@@ -106,16 +106,18 @@ impl Shared {
                 let expired = partition.runs.iter().take_while(|run| run.newest_ms < horizon_ms).count();
                 if let Some(last) = partition.runs.drain(..expired).next_back() {
                     partition.start = last.end;
-                    moved = true;
+                    self.starts_unsaved.store(true, Ordering::Relaxed);
                 }
             }
         }
-        if !moved {
+        if !self.starts_unsaved.load(Ordering::Relaxed) {
             return Ok(());
         }
         let manifest = Manifest::of(&state);
         drop(state);
-        manifest.write(&self.folder)
+        manifest.write(&self.folder)?;
+        self.starts_unsaved.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     fn partitions_to_compact(&self, effort: Effort) -> Vec<(TopicId, Partition)> {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
@@ -37,6 +37,8 @@ pub(super) struct Shared {
     pub(super) catalog: Mutex<()>,
     /// Held by a pass of cleaning.
     pub(super) cleaning: Mutex<()>,
+    /// Retention moved starts that `topics.json` does not tell yet: until it does, no segment may go.
+    pub(super) starts_unsaved: AtomicBool,
     next_segment: AtomicU64,
     listeners: RwLock<Vec<OnAppend>>,
     pub(super) alarm: Alarm,
@@ -101,6 +103,7 @@ impl Shared {
             health: Mutex::new(None),
             catalog: Mutex::new(()),
             cleaning: Mutex::new(()),
+            starts_unsaved: AtomicBool::new(false),
             next_segment: AtomicU64::new(last_segment + 1),
             listeners: RwLock::new(vec![]),
             alarm: Alarm::default(),

@@ -282,3 +282,23 @@ fn a_commit_still_queued_when_its_committer_is_fenced_never_takes_effect() {
     assert_eq!(receiver.recv().unwrap(), CommitOutcome::Fenced);
     assert_eq!(read(&*log, "t", 0), "0:a=1");
 }
+
+#[test]
+fn expired_segments_stay_until_the_new_starts_are_on_disk() {
+    let mut folder = Folder::new(EmbeddedSettings { segment_bytes: 500, ..settings() });
+    let config = TopicConfig { retention_ms: Some(10), ..TopicConfig::default() };
+    let id = folder.embedded().create_topic("t", &config).unwrap().id;
+    for i in 0..100 {
+        append(&**folder.embedded(), &[("t", 0, &format!("k={i}"))]);
+    }
+    // Where the new topics.json would be written stands a folder: as on a disk that is full, the write fails.
+    let obstacle = folder.folder.path().join("topics.json.tmp");
+    std::fs::create_dir(&obstacle).unwrap();
+    folder.clock.fetch_add(1000, Ordering::Relaxed);
+    for _ in 0..2 {
+        folder.embedded().clean().unwrap_err();
+    }
+    std::fs::remove_dir(&obstacle).unwrap();
+    folder.reopen();
+    assert_eq!(folder.embedded().offsets(id).unwrap()[0].end, Offset(100), "offsets are never given twice");
+}
