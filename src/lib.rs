@@ -15,6 +15,7 @@ pub mod formats;
 pub mod catalog;
 pub mod planner;
 // compute
+pub mod state;
 pub mod operators;
 // edges
 pub mod settings;

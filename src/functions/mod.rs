@@ -13,7 +13,7 @@
 //!
 //! Reading order: [`definition`], [`signature`], [`registry`], [`call`], then a family under `scalar/`.
 
-mod aggregate;
+pub mod aggregate;
 pub(crate) mod call;
 mod definition;
 pub mod java_time;

@@ -1,13 +1,12 @@
 //! Checks every batch that an operator emits against what its edge promises. Wrapped around operators in debug builds.
 
-use std::ops::Range;
-
 use datafusion::arrow::datatypes::SchemaRef;
 
 use crate::planner::graph::{Encoding, OperatorNode};
+use crate::state::StateRow;
 use crate::types::{ChangeBatch, Op, Ops};
 
-use super::{Capture, Operator, Output, Port, Slot, StateRow, Step, StreamTime};
+use super::{Capture, Operator, Output, Port, RestoreError, Step, StreamTime};
 
 /// An operator and the promises of its output edge: shape of the batches, schema, encoding, stream time that never
 /// moves back.
@@ -96,8 +95,22 @@ impl Operator for Checked {
         self.inner.on_barrier(capture);
     }
 
-    fn restore(&mut self, slots: Range<Slot>, rows: Vec<StateRow>) {
-        self.inner.restore(slots, rows);
+    fn flush(&mut self, out: &mut Output) -> Step {
+        let step = self.inner.flush(out);
+        self.check(out);
+        step
+    }
+
+    fn is_stateful(&self) -> bool {
+        self.inner.is_stateful()
+    }
+
+    fn restore(&mut self, rows: Vec<StateRow>) -> Result<(), RestoreError> {
+        self.inner.restore(rows)
+    }
+
+    fn state_bytes(&self) -> usize {
+        self.inner.state_bytes()
     }
 }
 

@@ -7,7 +7,7 @@ use crate::planner::graph::{OperatorKind, OperatorNode, ProjectColumn};
 
 use super::{Filter, FlatMap, Operator, Project};
 
-/// The operator that runs `node` over batches of the edge `input`.
+/// The operator that runs `node` over batches of the edge `input`, with keys hashed to `slots`.
 ///
 /// # Errors
 /// An expression of the node does not compile over the edge: the graph was written by another version.
@@ -15,6 +15,7 @@ pub fn compile(
     node: &OperatorNode,
     input: &EdgeSchema,
     functions: &FunctionRegistry,
+    _slots: u16,
 ) -> Result<Box<dyn Operator>, Diagnostic> {
     Ok(match &node.kind {
         OperatorKind::Filter { predicate } => {
@@ -29,6 +30,9 @@ pub fn compile(
             let passed = &node.schema.columns()[..node.schema.columns().len().saturating_sub(calls.len())];
             let kept = passed.iter().filter_map(|column| input.index_of(&column.name)).collect();
             Box::new(FlatMap::new(compile_columns(calls, input, functions)?, kept, &node.schema))
+        }
+        OperatorKind::RequireKey { .. } | OperatorKind::Remember { .. } | OperatorKind::Aggregate(_) => {
+            return Err(Diagnostic::not_implemented("state"));
         }
     })
 }

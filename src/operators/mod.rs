@@ -19,7 +19,7 @@ pub use checked::Checked;
 pub use compile::compile;
 pub use filter::Filter;
 pub use flat_map::FlatMap;
-pub use operator::{Capture, Operator, Output, Port, RowError, Slot, StateRow, Step, StreamTime};
+pub use operator::{Capture, Operator, Output, Port, RestoreError, RowError, Step, StreamTime};
 pub use project::Project;
 
 #[cfg(test)]

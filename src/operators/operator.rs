@@ -3,16 +3,14 @@
 //! ```text
 //!   changes ──on_changes──▶ Output ──▶ next operator
 //!   stream time ──on_stream_time──▶ Output
-//!   barrier ──on_barrier──▶ Capture ──▶ the epoch
-//!   epoch's state, after a restart ──restore──▶ operator
+//!   barrier ──flush──▶ Output ──▶ next operator; then ──on_barrier──▶ Capture ──▶ the epoch
+//!   state of the last epoch, after a restart ──restore──▶ operator
 //! ```
 
 use std::fmt;
-use std::ops::Range;
-
-use bytes::Bytes;
 
 use crate::expressions::EvaluationContext;
+use crate::state::StateRow;
 use crate::types::{ChangeBatch, EventTime, Offset, Partition};
 
 /// Which of its inputs an operator is given changes from. Operators with one input are given port 0.
@@ -21,10 +19,6 @@ pub struct Port(pub usize);
 
 /// The stream time of a stage: no row before it is waited for any more.
 pub type StreamTime = EventTime;
-
-/// A share of the keys: the hash of a key modulo the query's number of slots.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slot(pub u16);
 
 /// What an operator says after a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +49,11 @@ pub struct Output {
     pub batches: Vec<ChangeBatch>,
     /// Rows that failed in part.
     pub errors: Vec<RowError>,
+    /// A row that stops the query: an aggregate cannot go on (a DECIMAL sum too long for its type). The task fails,
+    /// and nothing of the epoch is committed.
+    pub fatal: Option<RowError>,
+    /// Rows that came too late for their windows and were dropped.
+    pub late_rows: usize,
     /// What functions of wall time and chance read during this call.
     pub context: EvaluationContext,
 }
@@ -80,16 +79,10 @@ impl Output {
     }
 }
 
-/// A net change of an operator's state: the last value of a key in this epoch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StateRow {
-    /// The share the key belongs to.
-    pub slot: Slot,
-    /// Key in the operator's own encoding.
-    pub key: Bytes,
-    /// Value in the operator's own encoding; `None` if the key is gone.
-    pub value: Option<Bytes>,
-}
+/// State that an operator cannot read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("state cannot be read: {0}")]
+pub struct RestoreError(pub String);
 
 /// Takes an operator's state changes at a barrier.
 #[derive(Debug, Default)]
@@ -115,9 +108,31 @@ pub trait Operator: Send + fmt::Debug {
         Step::Done
     }
 
+    /// The epoch is about to end: emit what was held back to merge changes of one key. What this emits goes through the
+    /// operators behind before they are flushed.
+    fn flush(&mut self, _out: &mut Output) -> Step {
+        Step::Done
+    }
+
     /// The epoch ends behind everything taken so far: hand over the net state changes since the last barrier.
     fn on_barrier(&mut self, _capture: &mut Capture) {}
 
-    /// Puts back state of these slots, as handed over in earlier epochs. Called before anything else.
-    fn restore(&mut self, _slots: Range<Slot>, _rows: Vec<StateRow>) {}
+    /// True if the operator hands over state at barriers: then it has a changelog of its own, found by its name.
+    fn is_stateful(&self) -> bool {
+        false
+    }
+
+    /// Puts back state of this task's slots, as handed over in earlier epochs, in that order: a later row of a key
+    /// replaces an earlier one. Called any number of times before anything else.
+    ///
+    /// # Errors
+    /// Bytes that this operator did not write: the state is of another version, or damaged.
+    fn restore(&mut self, _rows: Vec<StateRow>) -> Result<(), RestoreError> {
+        Ok(())
+    }
+
+    /// Memory held by state, bytes.
+    fn state_bytes(&self) -> usize {
+        0
+    }
 }

@@ -3,11 +3,13 @@
 use std::fmt::Write as _;
 
 use super::graph::{
-    Input, OperatorGraph, OperatorKind, Output, ProjectColumn, SinkOutput, SourceColumn, SourceInput, TimestampColumn,
+    Aggregation, Input, OperatorGraph, OperatorKind, Output, ProjectColumn, SinkOutput, SourceColumn, SourceInput,
+    TimestampColumn,
 };
 use super::plan::Plan;
 use crate::expressions::EdgeSchema;
 use crate::formats::Side;
+use crate::functions::aggregate::Parameter;
 use crate::types::Name;
 
 /// The plan, root first, each node indented below the one that takes its rows.
@@ -33,6 +35,9 @@ fn describe(node: &Plan) -> String {
             if computed.is_empty() { format!("PartitionBy {key}") } else { format!("PartitionBy {key}: {computed}") }
         }
         Plan::FlatMap(node) => format!("FlatMap {}", columns(&node.calls)),
+        Plan::Aggregate(node) => {
+            format!("Aggregate {} by {}", aggregation(&node.aggregation), columns(&node.key))
+        }
         Plan::Project(node) => format!("Project {}", columns(&node.columns)),
         Plan::Sink(node) => {
             format!(
@@ -60,6 +65,8 @@ pub fn explain_graph(graph: &OperatorGraph) -> String {
             let what = match &operator.kind {
                 OperatorKind::Filter { predicate } => predicate.to_string(),
                 OperatorKind::Project { columns: all } | OperatorKind::FlatMap { calls: all } => columns(all),
+                OperatorKind::RequireKey { key } | OperatorKind::Remember { key } => names(key),
+                OperatorKind::Aggregate(node) => format!("{} by {}", aggregation(node), names(&node.key)),
             };
             let _ =
                 writeln!(text, "  {} {what}\n    {} ({:?})", operator.name, edge(&operator.schema), operator.encoding);
@@ -71,6 +78,26 @@ pub fn explain_graph(graph: &OperatorGraph) -> String {
         };
     }
     text
+}
+
+fn aggregation(node: &Aggregation) -> String {
+    let calls: Vec<String> = node
+        .calls
+        .iter()
+        .map(|call| {
+            let distinct = if call.distinct { "DISTINCT " } else { "" };
+            let parameters = call.parameters.iter().map(|parameter| match parameter {
+                Parameter::Boolean(flag) => flag.to_string(),
+                Parameter::Integer(number) => number.to_string(),
+            });
+            let arguments: Vec<String> = call.arguments.iter().map(ToString::to_string).chain(parameters).collect();
+            let counted = call.filter.as_ref().map(|column| format!(" where {column}")).unwrap_or_default();
+            let previous = if call.previous { "previous " } else { "" };
+            format!("{}={previous}{}({distinct}{}){counted}", call.name, call.function, arguments.join(", "))
+        })
+        .collect();
+    let window = node.window.map(|window| format!(" {window:?}")).unwrap_or_default();
+    format!("{}{window} {:?}", calls.join(", "), node.emission)
 }
 
 fn describe_source(source: &SourceInput) -> String {

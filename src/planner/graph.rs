@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::expressions::EdgeSchema;
 use crate::formats::Side;
+use crate::functions::aggregate::Parameter;
 use crate::sql::ast::Expr;
 use crate::types::{Name, WindowInfo};
 
@@ -159,6 +160,107 @@ pub enum OperatorKind {
         /// found by name, then one for each call.
         calls: Vec<ProjectColumn>,
     },
+    /// Drops rows that cannot be grouped: those with a NULL in one of these columns, and null rows of a stream. An
+    /// update of which one side goes becomes a delete or an insert. Stands before the exchange of an aggregation.
+    RequireKey {
+        /// Columns of the edge.
+        key: Vec<Name>,
+    },
+    /// Keeps the last row of every key, and so turns an upsert edge into a changelog edge: updates and deletes carry
+    /// the whole old row. A delete of a key that is not there goes.
+    Remember {
+        /// Columns of the edge that make the key; the rows come through an exchange by them.
+        key: Vec<Name>,
+    },
+    /// Aggregates rows by key, and window if there is one; see [`Aggregation`].
+    Aggregate(Aggregation),
+}
+
+/// An aggregation. Its input comes through an exchange by `key`, without rows that lack a key.
+///
+/// The output edge has the key columns, a column for each call, and behind them WINDOWSTART and WINDOWEND (BIGINT,
+/// milliseconds) if there is a window. Event time of a result is the largest of the rows behind it (of a session: its
+/// end). On an output edge of encoding upsert a result is an insert; on one of encoding changelog a result that replaces
+/// another is an update with the old one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Aggregation {
+    /// Columns of the input edge that make the key, in the order of the output edge.
+    pub key: Vec<Name>,
+    /// What is computed.
+    pub calls: Vec<AggregateCall>,
+    /// Windows, if rows are put into some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<AggregationWindow>,
+    /// When results leave.
+    pub emission: Emission,
+    /// True if the input edge is a changelog: old rows are taken back. The old side of an update goes before the new
+    /// one; if both are of one group they make one result.
+    pub retracts: bool,
+}
+
+/// A call of an aggregate function. Arguments are columns that a projection before the exchange has made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AggregateCall {
+    /// Column of the output edge.
+    pub name: Name,
+    /// The function.
+    pub function: Name,
+    /// Columns of the input edge; none for COUNT(*).
+    pub arguments: Vec<Name>,
+    /// The constants behind the arguments that set the function up: k of TOPK, n and flags of LATEST_BY_OFFSET.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<Parameter>,
+    /// `DISTINCT`: of equal arguments one counts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub distinct: bool,
+    /// `FILTER (WHERE …)`: the BOOLEAN column of the input edge that says which rows count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Name>,
+    /// `PREVIOUS(…)`: the result before the row that made this output; NULL for a group's first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub previous: bool,
+}
+
+/// Windows of an aggregation: times in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AggregationWindow {
+    /// Kind and size.
+    pub shape: WindowShape,
+    /// How long past its end a window still takes rows.
+    pub grace_ms: i64,
+    /// How long windows are kept; at least size and grace.
+    pub retention_ms: i64,
+}
+
+/// Kinds of windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WindowShape {
+    /// `[n * advance, n * advance + size)`; tumbling windows advance by their size.
+    Time {
+        /// Length, at least 1.
+        size_ms: i64,
+        /// Distance of starts, at least 1 and at most the size.
+        advance_ms: i64,
+    },
+    /// From a key's first row to its last without a silence longer than this; both ends included.
+    Session {
+        /// The longest silence, at least 0.
+        gap_ms: i64,
+    },
+}
+
+/// When results leave an aggregation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Emission {
+    /// Every row makes a result.
+    EveryUpdate,
+    /// Each group touched in an epoch makes one result, at its end.
+    Coalesced,
+    /// A window makes one result, once it is closed.
+    Final,
+    /// As `Final`, and results of windows that start before the latest window by more than size and grace are lost, as
+    /// Kafka Streams loses them (setting `emit.final.kafka-loss`).
+    FinalWithLoss,
 }
 
 /// An expression that makes a column.

@@ -62,6 +62,7 @@ impl Stages {
             }
             Plan::PartitionBy(node) => self.partition_by(node, wanted),
             Plan::FlatMap(node) => self.flat_map(node, wanted),
+            Plan::Aggregate(_) => Err(Diagnostic::not_implemented("GROUP BY")),
             Plan::Project(node) => {
                 let exprs = node.columns.iter().map(|column| &column.expr);
                 self.chain(&node.input, &with_reads(&Wanted::new(), exprs))?;

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::graph::{ProjectColumn, SourceColumn, TimestampColumn};
+use super::graph::{Aggregation, ProjectColumn, SourceColumn, TimestampColumn};
 use crate::catalog::Source;
 use crate::expressions::{EdgeColumn, EdgeSchema};
 use crate::sql::ast::Expr;
@@ -23,6 +23,8 @@ pub enum Plan {
     PartitionBy(PartitionByNode),
     /// Table functions.
     FlatMap(FlatMapNode),
+    /// GROUP BY and aggregates, with the windows they are over.
+    Aggregate(AggregateNode),
     /// The SELECT list.
     Project(ProjectNode),
     /// Writes a stream or table.
@@ -73,6 +75,21 @@ pub struct FlatMapNode {
     pub schema: EdgeSchema,
 }
 
+/// Groups rows and aggregates each group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AggregateNode {
+    /// Where rows come from.
+    pub input: Box<Plan>,
+    /// The columns that make the key, computed over the input.
+    pub key: Vec<ProjectColumn>,
+    /// Arguments and conditions of the calls, computed over the input.
+    pub arguments: Vec<ProjectColumn>,
+    /// Key columns and arguments by name, calls, windows, emission.
+    pub aggregation: Aggregation,
+    /// Key columns, results of the calls, window bounds.
+    pub schema: EdgeSchema,
+}
+
 /// Computes the columns of the result.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProjectNode {
@@ -107,6 +124,7 @@ impl Plan {
             Self::Filter(node) => node.input.schema(),
             Self::PartitionBy(node) => &node.schema,
             Self::FlatMap(node) => &node.schema,
+            Self::Aggregate(node) => &node.schema,
             Self::Project(node) => &node.schema,
             Self::Sink(node) => node.input.schema(),
         }
@@ -119,6 +137,7 @@ impl Plan {
             Self::Filter(node) => Some(&node.input),
             Self::PartitionBy(node) => Some(&node.input),
             Self::FlatMap(node) => Some(&node.input),
+            Self::Aggregate(node) => Some(&node.input),
             Self::Project(node) => Some(&node.input),
             Self::Sink(node) => Some(&node.input),
         }

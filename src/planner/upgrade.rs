@@ -3,7 +3,7 @@
 //! State, offsets and keys stay, so everything that decides them must be the same. What a stateless query may change is
 //! its condition and its SELECT list.
 
-use super::graph::{Input, OperatorGraph, OperatorKind, Output, ProjectColumn, Stage};
+use super::graph::{Input, OperatorGraph, OperatorKind, OperatorNode, Output, ProjectColumn, Stage};
 use super::lower::PARTITION_BY;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::sql::ast::Expr;
@@ -28,6 +28,9 @@ pub fn check_upgrade(old: &OperatorGraph, new: &OperatorGraph) -> Result<(), Dia
         }
         if steps(old) != steps(new) {
             return refuse("keys or table functions");
+        }
+        if !stateful(old).eq(stateful(new)) {
+            return refuse("state");
         }
         match (&old.output, &new.output) {
             (Output::Exchange { .. }, Output::Exchange { .. }) if key_names(old) == key_names(new) => {}
@@ -54,13 +57,25 @@ fn steps(stage: &Stage) -> Vec<(&str, &ProjectColumn)> {
         let computed = match &operator.kind {
             OperatorKind::FlatMap { calls } => calls,
             OperatorKind::Project { columns } if operator.name == PARTITION_BY => columns,
-            OperatorKind::Project { .. } | OperatorKind::Filter { .. } => continue,
+            OperatorKind::Project { .. }
+            | OperatorKind::Filter { .. }
+            | OperatorKind::RequireKey { .. }
+            | OperatorKind::Remember { .. }
+            | OperatorKind::Aggregate(_) => continue,
         };
         let is_passed = |column: &ProjectColumn| column.expr == Expr::column(column.name.clone());
         steps
             .extend(computed.iter().filter(|column| !is_passed(column)).map(|column| (operator.name.as_str(), column)));
     }
     steps
+}
+
+/// The operators that keep state, with all that shapes it.
+fn stateful(stage: &Stage) -> impl Iterator<Item = &OperatorNode> {
+    stage
+        .operators
+        .iter()
+        .filter(|operator| matches!(operator.kind, OperatorKind::Remember { .. } | OperatorKind::Aggregate(_)))
 }
 
 /// The columns by which a stage deals its rows.

@@ -210,7 +210,7 @@ fn chain(env: &Environment, graph: &OperatorGraph, stage: &Stage) -> Result<(Cha
     };
     let mut compiled: Vec<Box<dyn Operator>> = Vec::with_capacity(stage.operators.len());
     for node in &stage.operators {
-        let operator = operators::compile(node, &edge, &env.functions)?;
+        let operator = operators::compile(node, &edge, &env.functions, graph.slots)?;
         compiled.push(if cfg!(debug_assertions) { Box::new(Checked::new(node, operator)) } else { operator });
         edge = node.schema.clone();
     }

@@ -18,11 +18,11 @@ use std::sync::{Arc, OnceLock, Weak};
 use datafusion::arrow::array::UInt32Array;
 use parking_lot::Mutex;
 
-use crate::operators::{Port, Slot, StreamTime};
+use crate::operators::{Port, StreamTime};
+use crate::state::{Slot, hash_keys, slot_of};
 use crate::types::{ChangeBatch, Epoch, EventTime, Op, Ops};
 
 use super::scheduler::Task;
-use super::slot::{hash_keys, slot_of};
 
 /// What travels between tasks.
 #[expect(clippy::large_enum_variant, reason = "one a batch, moved a few times: a box would cost more")]

@@ -36,7 +36,6 @@ mod row_event;
 mod scheduler;
 mod settings;
 mod shared_reader;
-mod slot;
 mod source_task;
 mod stage_task;
 mod status;

@@ -13,6 +13,7 @@ pub mod java_number;
 mod name;
 mod position;
 mod record;
+mod row_codec;
 mod schema;
 mod sql_type;
 
@@ -20,5 +21,6 @@ pub use change::{ChangeBatch, Op, Ops, RowMeta};
 pub use name::Name;
 pub use position::{Epoch, EventTime, Offset, Partition};
 pub use record::{Header, Record, RecordBlock, RecordBlockBuilder, RecordBlockIndexer, RecordView};
+pub use row_codec::{EncodedRows, NotARow, RowCodec};
 pub use schema::{Column, ColumnRole, PSEUDO_COLUMNS, Schema, WindowInfo, WindowType};
 pub use sql_type::{SqlType, StructField};

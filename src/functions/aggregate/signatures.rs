@@ -1,9 +1,9 @@
 //! The aggregates by name and signature, so that they are known, listed and refused by name until they are built.
 
-use super::Function;
+use crate::functions::Function;
 
 /// All aggregates.
-pub(super) fn functions() -> Vec<Function> {
+pub(in crate::functions) fn functions() -> Vec<Function> {
     let numbers = [("INTEGER", "INTEGER"), ("BIGINT", "BIGINT"), ("DOUBLE", "DOUBLE")];
     let ordered = ["INTEGER", "BIGINT", "DOUBLE", "DATE", "TIME", "TIMESTAMP", "STRING", "BYTES"];
     let each = |mut function: Function, types: &[&str], returns: Option<&str>| {

@@ -16,18 +16,18 @@ use datafusion::arrow::datatypes::{
     TimestampMillisecondType,
 };
 
-use crate::operators::Slot;
+use super::Slot;
 
 /// What NULL hashes to.
 const NULL: u64 = 1;
 
 /// The slot of a key hash.
-pub(super) fn slot_of(hash: u64, slots: u16) -> Slot {
+pub fn slot_of(hash: u64, slots: u16) -> Slot {
     Slot(u16::try_from(hash % u64::from(slots.max(1))).expect("smaller than the number of slots"))
 }
 
 /// The hash of the key that `columns` make in each of `rows` rows.
-pub(super) fn hash_keys(columns: &[&ArrayRef], rows: usize) -> Vec<u64> {
+pub fn hash_keys(columns: &[&ArrayRef], rows: usize) -> Vec<u64> {
     let mut hashes = vec![0; rows];
     for column in columns {
         combine_column(column, &mut hashes);

@@ -1,0 +1,14 @@
+//! What operators keep between batches: keyed state in memory, and its written form.
+//!
+//! Invariants:
+//! - state is found by slot and key: the slot of a key never changes ([`slot`]), nor do the bytes of a key
+//!   ([`crate::types::RowCodec`]);
+//! - what is dirty is known: a barrier hands over each changed key once, with its last value.
+//!
+//! Reading order: [`slot`], [`row`].
+
+mod row;
+mod slot;
+
+pub use row::{Slot, StateRow};
+pub use slot::{hash_keys, slot_of};
