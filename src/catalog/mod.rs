@@ -1,4 +1,4 @@
-//! What exists: sources, types, queries. A [`Catalog`] is an immutable snapshot; changing it makes another.
+//! What exists: sources, types, functions, queries. A [`Catalog`] is an immutable snapshot; changing it makes another.
 //!
 //! Invariants:
 //! - a snapshot never changes, and cloning one costs a few pointer copies;
@@ -14,6 +14,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::formats::Side;
+use crate::functions::{Function, Macro};
 use crate::planner::graph::TimestampColumn;
 use crate::sql::ast::SourceKind;
 use crate::types::{Name, Schema, SqlType, WindowInfo};
@@ -89,6 +90,7 @@ pub struct Catalog {
     pub version: u64,
     sources: Arc<BTreeMap<Name, Arc<Source>>>,
     types: Arc<BTreeMap<Name, SqlType>>,
+    functions: Arc<BTreeMap<Name, Function>>,
     queries: Arc<BTreeMap<QueryId, Arc<PersistentQuery>>>,
 }
 
@@ -103,6 +105,10 @@ pub enum CatalogChange {
     PutType(Name, SqlType),
     /// Removes a type.
     DropType(Name),
+    /// Adds or replaces a function.
+    PutFunction(Box<Macro>),
+    /// Removes a function.
+    DropFunction(Name),
     /// Adds or replaces a query.
     PutQuery(Box<PersistentQuery>),
     /// Removes a query.
@@ -128,6 +134,11 @@ impl Catalog {
     /// All types by name.
     pub fn custom_types(&self) -> impl Iterator<Item = (&Name, &SqlType)> {
         self.types.iter()
+    }
+
+    /// The functions that statements defined, by name.
+    pub fn functions(&self) -> &Arc<BTreeMap<Name, Function>> {
+        &self.functions
     }
 
     /// The query of this id.
@@ -167,6 +178,13 @@ impl Catalog {
             }
             CatalogChange::DropType(name) => {
                 Arc::make_mut(&mut next.types).remove(&name);
+            }
+            CatalogChange::PutFunction(definition) => {
+                let name = definition.name.clone();
+                Arc::make_mut(&mut next.functions).insert(name, Function::defined(*definition));
+            }
+            CatalogChange::DropFunction(name) => {
+                Arc::make_mut(&mut next.functions).remove(&name);
             }
             CatalogChange::PutQuery(query) => {
                 Arc::make_mut(&mut next.queries).insert(query.id.clone(), Arc::new(*query));

@@ -82,8 +82,11 @@ impl Command {
         // A command that the next start cannot read would lock everyone out of the data folder: types that are nested
         // too deep, perhaps through each other's names, are found here.
         Self::decode(&self.encode()).map(drop).map_err(|error| {
-            Diagnostic::new(Code::LimitExceeded, "the statement's types are nested too deep to be stored")
-                .with_detail(format!("Reading it back says: {error}."))
+            Diagnostic::new(
+                Code::LimitExceeded,
+                "the statement's types or expressions are nested too deep to be stored",
+            )
+            .with_detail(format!("Reading it back says: {error}."))
         })
     }
 

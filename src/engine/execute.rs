@@ -68,6 +68,8 @@ fn is_durable(statement: &Statement) -> bool {
             | StatementKind::InsertSelect { .. }
             | StatementKind::CreateType { .. }
             | StatementKind::DropType { .. }
+            | StatementKind::CreateFunction(_)
+            | StatementKind::DropFunction { .. }
             | StatementKind::DropSource { .. }
             | StatementKind::AlterSource { .. }
             | StatementKind::AlterSystem { .. }

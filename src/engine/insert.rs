@@ -11,6 +11,7 @@ use crate::catalog::Source;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::expressions::{EvaluationContext, evaluate_constant};
 use crate::formats::{EncodedSide, Side, encoder};
+use crate::functions::FunctionRegistry;
 use crate::sql::ast::{Expr, Ident, InsertValues};
 use crate::topics::{CommitOutcome, PartitionRecords, Transaction, partition_for_key};
 use crate::types::{ColumnRole, EventTime, Name, Offset, Partition, RecordBlockBuilder, RecordView, SqlType};
@@ -73,8 +74,9 @@ pub(super) fn values_to_insert(scope: &Scope<'_>, insert: &InsertValues) -> Resu
     let columns = columns_of(&source, insert)?;
     let mut given: Vec<(Name, ArrayRef)> = Vec::with_capacity(columns.len());
     let mut timestamp = EventTime(scope.engine.clock.now_ms());
+    let functions = scope.functions();
     for ((name, ty), value) in columns.iter().zip(&insert.values) {
-        let array = scope.engine.constant(value, ty, &name.name)?;
+        let array = scope.engine.constant(value, ty, &name.name, &functions)?;
         if name.name.as_str() == "ROWTIME" && source.schema.column(&name.name).is_none() {
             timestamp = row_time(&array, name)?;
         } else {
@@ -258,9 +260,15 @@ fn encode_side(
 
 impl Engine {
     /// The value of an expression without columns, as one of a column's type.
-    fn constant(&self, value: &Expr, ty: &SqlType, column: &Name) -> Result<ArrayRef, Diagnostic> {
+    fn constant(
+        &self,
+        value: &Expr,
+        ty: &SqlType,
+        column: &Name,
+        functions: &FunctionRegistry,
+    ) -> Result<ArrayRef, Diagnostic> {
         let context = EvaluationContext { now_ms: self.clock.now_ms(), seed: self.next_seed() };
-        match evaluate_constant(value, Some(ty), &self.functions, &context) {
+        match evaluate_constant(value, Some(ty), functions, &context) {
             Ok((array, _)) => Ok(array),
             Err(error) if error.code == Code::TypeMismatch && error.hint.is_none() => {
                 Err(error.with_hint(format!("Column {column} takes values of type {ty}.")))

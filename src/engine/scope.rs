@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::catalog::{Catalog, Source};
 use crate::diagnostics::{Code, Diagnostic};
+use crate::functions::FunctionRegistry;
 use crate::planner::graph::{Input, OperatorGraph};
 use crate::planner::{PlanContext, TopicPlan, TopicShape};
 use crate::sql::ast::{Ident, Statement};
@@ -65,6 +66,11 @@ impl Scope<'_> {
         &self.world.catalog
     }
 
+    /// Every function: the built-in ones and those that statements defined.
+    pub(super) fn functions(&self) -> FunctionRegistry {
+        self.engine.functions.with_defined(self.catalog().functions())
+    }
+
     /// The number of the command that this statement would append: it makes query ids unique.
     pub(super) fn next_number(&self) -> u64 {
         u64::try_from(self.world.next_command).unwrap_or_default()
@@ -110,7 +116,8 @@ impl Scope<'_> {
             }
         };
         let settings = self.session.plan_settings();
-        let context = PlanContext { functions: &self.engine.functions, settings: &settings, topics: &topics };
+        let functions = self.functions();
+        let context = PlanContext { functions: &functions, settings: &settings, topics: &topics };
         let planned = plan(self.catalog(), &context);
         match lost.take() {
             Some(error) => Err(storage(&error)),

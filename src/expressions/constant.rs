@@ -1,5 +1,6 @@
 //! Expressions without columns, evaluated once: the values of INSERT.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, new_null_array};
@@ -28,6 +29,8 @@ pub fn evaluate_constant(
     functions: &FunctionRegistry,
     context: &EvaluationContext,
 ) -> Result<(ArrayRef, SqlType), Diagnostic> {
+    super::type_of(expr, &EdgeSchema::default(), functions)?;
+    let expr = &functions.expand(expr, BTreeSet::new())?;
     let mut analyzer = Analyzer::new(&EdgeSchema::default(), functions);
     let root = analyzer.analyze(expr)?;
     let given = analyzer.type_of(root).cloned();

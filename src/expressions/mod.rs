@@ -51,7 +51,7 @@ pub use projection::{Predicate, Projection};
 /// # Errors
 /// A [`Diagnostic`] with place and hint, for whatever ksql refuses while planning.
 pub fn type_of(expr: &Expr, input: &EdgeSchema, functions: &FunctionRegistry) -> Result<Option<SqlType>, Diagnostic> {
-    let mut analyzer = analyze::Analyzer::new(input, functions);
+    let mut analyzer = analyze::Analyzer::of_types(input, functions);
     let node = analyzer.analyze(expr)?;
     Ok(analyzer.type_of(node).cloned())
 }

@@ -19,7 +19,7 @@ pub(crate) type Message = Cow<'static, str>;
 
 /// An overload chosen for the arguments of one place in a statement.
 pub(crate) struct Callable {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) overload: usize,
     pub(crate) kernel: Kernel,
     pub(crate) deterministic: bool,

@@ -1,11 +1,13 @@
 //! What a function is: its documentation, its overloads, and the kernel behind each.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use datafusion::arrow::array::ArrayRef;
 
 use super::call::Call;
+use super::macros::Macro;
 use super::signature::{Param, ParamType};
 use crate::types::SqlType;
 
@@ -104,18 +106,48 @@ impl fmt::Debug for Overload {
 /// A function of the dialect.
 #[derive(Debug, Clone)]
 pub struct Function {
-    name: &'static str,
+    name: Cow<'static, str>,
     kind: Kind,
     category: &'static str,
-    description: &'static str,
+    description: Cow<'static, str>,
     example: Option<&'static str>,
     deterministic: bool,
     overloads: Vec<Overload>,
+    /// What a call stands for, of a function that a statement defined.
+    definition: Option<Arc<Macro>>,
 }
 
 impl Function {
     fn new(kind: Kind, name: &'static str, category: &'static str, description: &'static str) -> Self {
-        Self { name, kind, category, description, example: None, deterministic: true, overloads: Vec::new() }
+        Self {
+            name: Cow::Borrowed(name),
+            kind,
+            category,
+            description: Cow::Borrowed(description),
+            example: None,
+            deterministic: true,
+            overloads: Vec::new(),
+            definition: None,
+        }
+    }
+
+    /// A function that a statement defined.
+    pub(crate) fn defined(definition: Macro) -> Self {
+        let overload = Overload {
+            params: definition.parameters(),
+            returns: Returns::Type(ParamType::Simple(definition.returns.clone())),
+            kernel: None,
+        };
+        Self {
+            name: Cow::Owned(definition.name.as_str().to_owned()),
+            kind: Kind::Scalar,
+            category: "MACRO",
+            description: Cow::Owned(format!("Stands for: {}", definition.definition)),
+            example: None,
+            deterministic: definition.deterministic,
+            overloads: vec![overload],
+            definition: Some(Arc::new(definition)),
+        }
     }
 
     pub(crate) fn scalar(name: &'static str, category: &'static str, description: &'static str) -> Self {
@@ -184,8 +216,8 @@ impl Function {
     }
 
     /// Name, upper case.
-    pub fn name(&self) -> &'static str {
-        self.name
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Kind.
@@ -199,8 +231,13 @@ impl Function {
     }
 
     /// What it does, in sentences.
-    pub fn description(&self) -> &'static str {
-        self.description
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// What a call stands for, if a statement defined the function.
+    pub fn definition(&self) -> Option<&Macro> {
+        self.definition.as_deref()
     }
 
     /// A call and its result.

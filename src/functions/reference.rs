@@ -5,6 +5,28 @@ use std::fmt::Write;
 
 use super::{Function, FunctionRegistry};
 
+/// What the page says of CREATE FUNCTION.
+const DEFINED_FUNCTIONS: &str = r"
+## Functions of your own
+
+```sql
+CREATE [OR REPLACE] FUNCTION [IF NOT EXISTS] name(argument TYPE, ...) RETURNS type AS 'expression';
+DROP FUNCTION [IF EXISTS] name;
+```
+
+`CREATE FUNCTION SHARE(part BIGINT, whole BIGINT) RETURNS DOUBLE AS 'CAST(part AS DOUBLE) / whole';` gives an expression
+a name. Quotes inside the body are doubled. A call stands for the body: each argument, converted to its declared type,
+is written in the place of its name, and the result is converted to the type behind RETURNS if that loses nothing.
+
+- The body is checked when the function is created. It reads its arguments and nothing else; it may call other functions,
+  also defined ones, but no aggregate or table functions and not itself.
+- Calls are replaced when a statement is planned. Running queries, and functions that use it, keep what it stood for then:
+  replacing or dropping a function changes nothing there.
+- An argument whose name stands several times in the body is computed once, like any common sub-expression. One that
+  differs each time (RANDOM(), UUID()) cannot be given for such a name; compute it in a stream of its own.
+- There is one definition a name; built-in functions cannot be replaced. SHOW FUNCTIONS lists it as category MACRO.
+";
+
 impl FunctionRegistry {
     /// `docs/functions.md`: every function by category, with its signatures.
     pub fn reference_page(&self) -> String {
@@ -18,6 +40,7 @@ impl FunctionRegistry {
              STRING to TIME, DATE, TIMESTAMP and BYTES. A row for which a function fails gets NULL and an entry in the \
              processing log. Regular expressions are Java's without look-around and back references.\n",
         );
+        page.push_str(DEFINED_FUNCTIONS);
         for (category, functions) in categories {
             // Writing to a String cannot fail.
             let _ = write!(page, "\n## {category}\n\n| function | gives | what it does |\n|---|---|---|\n");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use super::definition::{Function, Kind, Overload};
 use super::signature::{Bindings, Param, ParamType};
@@ -9,9 +10,10 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::types::{Name, SqlType};
 
 /// Every function by name, with its overloads.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct FunctionRegistry {
-    functions: BTreeMap<&'static str, Function>,
+    builtin: Arc<BTreeMap<String, Function>>,
+    defined: Arc<BTreeMap<Name, Function>>,
 }
 
 /// What an argument is, as far as resolution looks.
@@ -63,19 +65,25 @@ impl FunctionRegistry {
         for function in
             super::scalar::functions().into_iter().chain(super::table::functions()).chain(super::aggregate::functions())
         {
-            let name = function.name();
-            let known = functions.insert(name, function);
+            let name = function.name().to_owned();
+            let known = functions.insert(name.clone(), function);
             assert!(known.is_none(), "function {name} is defined twice");
         }
-        Self { functions }
+        Self { builtin: Arc::new(functions), defined: Arc::default() }
+    }
+
+    /// The built-in functions and those that statements defined. Costs a few pointer copies.
+    #[must_use]
+    pub fn with_defined(&self, defined: &Arc<BTreeMap<Name, Function>>) -> Self {
+        Self { builtin: Arc::clone(&self.builtin), defined: Arc::clone(defined) }
     }
 
     /// The function of a name, upper case or not.
     pub fn get(&self, name: &Name) -> Option<&Function> {
-        match self.functions.get(name.as_str()) {
-            Some(function) => Some(function),
-            None => self.functions.get(name.as_str().to_uppercase().as_str()),
-        }
+        let upper = || Name::new(name.as_str().to_uppercase());
+        let builtin = |name: &Name| self.builtin.get(name.as_str());
+        let defined = |name: &Name| self.defined.get(name);
+        builtin(name).or_else(|| defined(name)).or_else(|| builtin(&upper())).or_else(|| defined(&upper()))
     }
 
     /// The kind of the function of a name.
@@ -83,9 +91,9 @@ impl FunctionRegistry {
         self.get(name).map(Function::kind)
     }
 
-    /// All functions by name.
+    /// All functions: the built-in ones by name, then the others by name.
     pub fn iter(&self) -> impl Iterator<Item = &Function> {
-        self.functions.values()
+        self.builtin.values().chain(self.defined.values())
     }
 
     /// The overload that a call means: exact types first, then with silent conversions.
@@ -96,7 +104,7 @@ impl FunctionRegistry {
         let function = self.get(name).ok_or_else(|| {
             Diagnostic::new(Code::UnknownFunction, format!("function {name} does not exist"))
                 .with_detail(format!("Can't find any functions with the name '{}'", name.as_str()))
-                .with_near_miss(name.as_str(), self.functions.keys().copied())
+                .with_near_miss(name.as_str(), self.iter().map(Function::name))
         })?;
         for widening in [false, true] {
             if widening && function.kind() == Kind::Aggregate {

@@ -14,7 +14,7 @@ use crate::types::SqlType;
 /// What a parameter takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ParamType {
-    /// Exactly one SQL type. Never DECIMAL, ARRAY, MAP or STRUCT.
+    /// Exactly one SQL type. In built-in functions never DECIMAL, ARRAY, MAP or STRUCT.
     Simple(SqlType),
     /// DECIMAL of any precision and scale.
     Decimal,

@@ -3,7 +3,7 @@
 use super::context::{Compatibility, PlanContext};
 use super::rewrite::columns_of;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::sql::ast::{Query, SelectItem};
+use crate::sql::ast::{CreateFunction, Query, SelectItem};
 use crate::types::Name;
 
 fn is_ksqldb(ctx: &PlanContext<'_>) -> bool {
@@ -13,6 +13,16 @@ fn is_ksqldb(ctx: &PlanContext<'_>) -> bool {
 /// Whether the bounds that a WINDOW clause makes are found in the SELECT list: ksqlDB does not find them behind a join.
 pub(super) fn finds_window_bounds(query: &Query, ctx: &PlanContext<'_>) -> bool {
     query.joins.is_empty() || !is_ksqldb(ctx)
+}
+
+/// ksqlDB has no CREATE FUNCTION.
+pub(super) fn check_create_function(create: &CreateFunction, ctx: &PlanContext<'_>) -> Result<(), Diagnostic> {
+    if !is_ksqldb(ctx) {
+        return Ok(());
+    }
+    Err(Diagnostic::new(Code::Unsupported, "CREATE FUNCTION is not a statement of ksqlDB")
+        .with_hint("Set sql.compatibility to 'extended' to use it.")
+        .at(create.name.span))
 }
 
 /// Clauses and columns that a pull query over a stream cannot have. What ours will take is refused as not built.

@@ -18,6 +18,7 @@ use crate::expressions::EdgeSchema;
 use crate::formats::Side;
 use crate::functions::aggregate::Parameter;
 use crate::sql::ast::Expr;
+use crate::sql::expr_text;
 use crate::types::{Name, WindowInfo};
 
 /// Version of the written form; a newer one is refused by name.
@@ -263,6 +264,18 @@ pub enum Emission {
     FinalWithLoss,
 }
 
+impl OperatorKind {
+    /// Every expression, over the operator's input edge.
+    pub(super) fn expressions_mut(&mut self) -> Vec<&mut Expr> {
+        match self {
+            Self::Filter { predicate } => vec![predicate],
+            Self::Project { columns } | Self::FlatMap { calls: columns } => {
+                columns.iter_mut().map(|column| &mut column.expr).collect()
+            }
+        }
+    }
+}
+
 /// An expression that makes a column.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProjectColumn {
@@ -313,20 +326,4 @@ pub struct SinkOutput {
     pub timestamp: Option<TimestampColumn>,
     /// True for a table.
     pub is_table: bool,
-}
-
-/// Expressions as SQL text.
-mod expr_text {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use crate::sql::ast::Expr;
-
-    pub(super) fn serialize<S: Serializer>(expr: &Expr, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(expr)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Expr, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        crate::sql::parse_expression(&text).map_err(serde::de::Error::custom)
-    }
 }

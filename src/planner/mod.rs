@@ -19,7 +19,9 @@ mod aggregates;
 mod analyze;
 mod compatibility;
 mod context;
+mod define_function;
 mod define_source;
+mod expand_functions;
 mod explain;
 mod function_kinds;
 mod group_by;
@@ -33,7 +35,6 @@ mod planned;
 mod properties;
 mod query;
 mod query_name;
-mod rewrite;
 mod scope;
 mod select;
 mod sides;
@@ -41,7 +42,10 @@ mod sink;
 mod timestamp;
 mod upgrade;
 
+use crate::sql::ast::rewrite;
+
 pub use context::{Compatibility, PlanContext, PlanSettings, TopicShape};
+pub use define_function::define_function;
 pub use define_source::define_source;
 pub use explain::{explain_graph, explain_plan};
 pub use graph::OperatorGraph;

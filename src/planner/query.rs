@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::analyze::{Analyzed, Target, analyze};
 use super::compatibility;
 use super::context::PlanContext;
+use super::expand_functions::expanded;
 use super::insert_select;
 use super::lower::lower;
 use super::plan::{Plan, SinkNode};
@@ -111,7 +112,7 @@ fn finish_sink(
         timestamp,
     });
     Ok(PlannedQuery {
-        graph: lower(&plan, ctx.settings.slots)?,
+        graph: expanded(lower(&plan, ctx.settings.slots)?, ctx.functions)?,
         plan,
         is_table: sink.source.is_table(),
         sink: Some(sink),
@@ -129,7 +130,7 @@ fn finish_client(analyzed: Analyzed, query: &Query, ctx: &PlanContext<'_>) -> Re
         super::sides::check_built(&source.key, &source.value)?;
     }
     Ok(PlannedQuery {
-        graph: lower(&analyzed.plan, ctx.settings.slots)?,
+        graph: expanded(lower(&analyzed.plan, ctx.settings.slots)?, ctx.functions)?,
         plan: analyzed.plan,
         is_table: analyzed.kind == SourceKind::Table,
         sink: None,

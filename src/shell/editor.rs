@@ -32,6 +32,7 @@ const WORDS: &[&str] = &[
     "CREATE OR REPLACE STREAM",
     "CREATE STREAM",
     "CREATE TABLE",
+    "CREATE FUNCTION",
     "CREATE TYPE",
     "DATE",
     "DECIMAL",

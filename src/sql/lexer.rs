@@ -221,6 +221,12 @@ pub(super) fn advance(mut at: Position, text: &str) -> Position {
     at
 }
 
+/// The place in a text of a place in a piece of it that starts at `start`.
+pub(super) fn shifted(place: Position, start: Position) -> Position {
+    let column = if place.line == 1 { start.column + place.column - 1 } else { place.column };
+    Position { line: start.line + place.line - 1, column, byte: start.byte + place.byte }
+}
+
 fn word_len(rest: &str) -> usize {
     rest.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'@')).count()
 }

@@ -8,6 +8,7 @@
 //! Reading order: [`ast`], `lexer`, `parser`, [`mod@format`], [`variables`].
 
 pub mod ast;
+pub(crate) mod expr_text;
 pub mod format;
 mod lexer;
 mod parser;

@@ -21,7 +21,7 @@ use std::ops::Range;
 use crate::diagnostics::{Code, Diagnostic, Position, Span};
 
 use super::ast::Statement;
-use super::lexer::{Lexer, Token, TokenKind, advance, variable_len};
+use super::lexer::{Lexer, Token, TokenKind, advance, shifted, variable_len};
 use super::parser;
 
 /// A statement's own text in a request.
@@ -233,12 +233,6 @@ fn shift(mut wrong: Diagnostic, start: Position) -> Diagnostic {
         *span = Span { start: shifted(span.start, start), end: shifted(span.end, start) };
     }
     wrong
-}
-
-/// The place in the request of a place in a piece that starts at `start`.
-fn shifted(place: Position, start: Position) -> Position {
-    let column = if place.line == 1 { start.column + place.column - 1 } else { place.column };
-    Position { line: start.line + place.line - 1, column, byte: start.byte + place.byte }
 }
 
 #[cfg(test)]

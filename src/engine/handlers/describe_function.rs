@@ -7,9 +7,8 @@ use crate::sql::ast::Ident;
 
 /// SHOW FUNCTIONS
 pub(super) fn show_functions(scope: &Scope<'_>) -> Outcome {
-    let functions = scope
-        .engine
-        .functions
+    let mut functions: Vec<FunctionInfo> = scope
+        .functions()
         .iter()
         .map(|function| FunctionInfo {
             name: function.name().to_owned(),
@@ -17,12 +16,13 @@ pub(super) fn show_functions(scope: &Scope<'_>) -> Outcome {
             category: function.category().to_owned(),
         })
         .collect();
+    functions.sort_by(|left, right| left.name.cmp(&right.name));
     Outcome::Answer(Body::FunctionNames { functions })
 }
 
 /// DESCRIBE FUNCTION name
 pub(super) fn describe_function(scope: &Scope<'_>, name: &Ident) -> Result<Outcome, Diagnostic> {
-    let known = &scope.engine.functions;
+    let known = scope.functions();
     let function = known.get(&name.name).ok_or_else(|| {
         Diagnostic::new(Code::UnknownFunction, format!("function {} does not exist", name.name))
             .with_detail(format!("Can't find any functions with the name '{}'.", name.name.as_str()))
@@ -51,12 +51,13 @@ pub(super) fn describe_function(scope: &Scope<'_>, name: &Ident) -> Result<Outco
         Some(example) => format!("{} Example: {example}", function.description()),
         None => function.description().to_owned(),
     };
+    let is_builtin = function.definition().is_none();
     Ok(Outcome::Answer(Body::DescribeFunction {
         name: function.name().to_owned(),
         description,
-        author: "Thalweg".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        path: "internal".to_owned(),
+        author: if is_builtin { "Thalweg".to_owned() } else { String::new() },
+        version: if is_builtin { env!("CARGO_PKG_VERSION").to_owned() } else { String::new() },
+        path: if is_builtin { "internal".to_owned() } else { String::new() },
         functions,
         r#type: function.kind().to_string(),
     }))

@@ -10,6 +10,7 @@ mod connectors;
 mod create_as;
 mod create_source;
 mod custom_types;
+mod defined_functions;
 mod describe;
 mod describe_function;
 mod drop_source;
@@ -42,6 +43,8 @@ pub(super) fn handle(mut scope: Scope<'_>) -> Result<Outcome, Diagnostic> {
             custom_types::create_type(scope, *if_not_exists, name, ty)
         }
         StatementKind::DropType { if_exists, name } => custom_types::drop_type(scope, *if_exists, name),
+        StatementKind::CreateFunction(create) => defined_functions::create_function(scope, create),
+        StatementKind::DropFunction { if_exists, name } => defined_functions::drop_function(scope, *if_exists, name),
         StatementKind::DropSource { kind, if_exists, name, delete_topic } => {
             let drop = drop_source::Drop { kind: *kind, if_exists: *if_exists, delete_topic: *delete_topic };
             drop_source::drop_source(scope, name, drop)

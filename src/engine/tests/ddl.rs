@@ -69,6 +69,28 @@ fn a_restart_knows_what_was_there() {
 }
 
 #[test]
+fn a_function_is_listed_described_kept_over_a_restart_and_dropped() {
+    let bench = Bench::new();
+    {
+        let engine = bench.open();
+        let told = run(&engine, "CREATE FUNCTION Twice(n BIGINT) RETURNS BIGINT AS 'n + n';");
+        assert_eq!(told, "0 function/`TWICE`/create: Function created");
+        let told = run(&engine, "CREATE FUNCTION IF NOT EXISTS twice(n INT) RETURNS INT AS 'n';");
+        assert_eq!(told, "-1 function/`TWICE`/create: Function `TWICE` already exists.");
+    }
+    let engine = bench.open();
+    let listed = run(&engine, "SHOW FUNCTIONS;");
+    let entry = "{\"name\":\"TWICE\",\"type\":\"SCALAR\",\"category\":\"MACRO\"}";
+    assert!(listed.contains(entry), "{listed}");
+    let described = run(&engine, "DESCRIBE FUNCTION twice;");
+    for piece in ["Stands for: N + N", "\"name\":\"N\"", "\"returnType\":\"BIGINT\""] {
+        assert!(described.contains(piece), "no {piece} in {described}");
+    }
+    assert_eq!(run(&engine, "DROP FUNCTION twice;"), "1 function/TWICE/drop: Function `TWICE` was dropped.");
+    assert!(!run(&bench.open(), "SHOW FUNCTIONS;").contains("TWICE"));
+}
+
+#[test]
 fn internal_topics_are_read_and_never_written_made_or_deleted() {
     const COMMANDS: &str = "_thalweg-default_-commands";
     let bench = Bench::new();

@@ -10,6 +10,9 @@ use crate::types::{Name, SqlType};
 
 use super::{Analyzer, NodeId, Op, ProgramBuilder, Scope, Value, sql_text};
 
+/// In a program that is only typed: a value that comes from nowhere.
+const NO_COLUMN: usize = usize::MAX;
+
 impl Analyzer<'_> {
     /// A call of a function; that of a table function gives the array of its rows.
     pub(super) fn call(&mut self, function: &Name, args: &[Expr]) -> Result<NodeId, Diagnostic> {
@@ -56,10 +59,14 @@ impl Analyzer<'_> {
             arg_types.push(ty);
         }
         let returns = self.result_of(&resolved, &mut values, &mut arg_types)?;
+        if let Some(definition) = resolved.function.definition() {
+            definition.check_chance(args, functions)?;
+            return self.typed_only(returns);
+        }
         let overload = resolved.overload();
         let kernel = overload.kernel().ok_or_else(|| Diagnostic::not_implemented(format!("function {function}")))?;
         let callable = Callable {
-            name: resolved.function.name(),
+            name: resolved.function.name().to_owned(),
             overload: resolved.index,
             kernel: Arc::clone(kernel),
             deterministic: resolved.function.is_deterministic(),
@@ -126,6 +133,14 @@ impl Analyzer<'_> {
         }
     }
 
+    /// Stands for a call that planning expands before anything runs: all that is known of it here is its type.
+    fn typed_only(&mut self, returns: SqlType) -> Result<NodeId, Diagnostic> {
+        if !self.only_types {
+            return Err(Diagnostic::new(Code::Internal, "a call of a defined function was not expanded"));
+        }
+        Ok(self.program.node(Op::Column(NO_COLUMN), Vec::new(), Some(returns)))
+    }
+
     fn is_null_constant(&self, node: NodeId) -> bool {
         matches!(&self.program.get(node).op, Op::Constant(value) if value.has_nulls())
     }
@@ -160,8 +175,7 @@ impl Analyzer<'_> {
             scope.push((param.clone(), input.bound(&resolved.bindings)));
         }
         let outer = self.scope.len();
-        let mut inner =
-            Analyzer { functions: self.functions, scope, columns: self.columns, program: ProgramBuilder::default() };
+        let mut inner = Analyzer { scope, program: ProgramBuilder::default(), ..*self };
         let root = inner.analyze(body)?;
         let Some(ty) = inner.type_of(root).cloned() else {
             return Err(Diagnostic::new(Code::TypeMismatch, "the body of the lambda has no type").at(body.span));

@@ -37,6 +37,8 @@ pub(crate) struct Analyzer<'a> {
     scope: Scope,
     /// How many of the scope's names are columns; the others are lambda parameters.
     columns: usize,
+    /// True if the program will not run: calls of defined functions are then typed as they stand.
+    only_types: bool,
     program: ProgramBuilder,
 }
 
@@ -46,7 +48,12 @@ impl<'a> Analyzer<'a> {
         let scope: Scope =
             input.columns().iter().map(|column| (column.name.clone(), Some(column.ty.clone()))).collect();
         let columns = scope.len();
-        Self { functions, scope, columns, program: ProgramBuilder::default() }
+        Self { functions, scope, columns, only_types: false, program: ProgramBuilder::default() }
+    }
+
+    /// An analyzer whose program will not run.
+    pub(crate) fn of_types(input: &EdgeSchema, functions: &'a FunctionRegistry) -> Self {
+        Self { only_types: true, ..Self::new(input, functions) }
     }
 
     /// The finished program.

@@ -2,13 +2,14 @@
 
 mod expression;
 mod query;
+pub(crate) mod rewrite;
 mod statement;
 mod type_name;
 
 pub use expression::{BinaryOp, ColumnRef, Expr, ExprKind, Literal, UnaryOp};
 pub use query::{Emit, Join, JoinKind, Query, Relation, SelectItem, WindowClause, WindowKind, Within};
 pub use statement::{
-    Assertion, ColumnDefinition, ColumnDefinitionRole, CreateSource, CreateSourceAs, Ident, InsertValues, Property,
-    QuerySelector, SourceKind, Statement, StatementKind, TopicName,
+    Assertion, ColumnDefinition, ColumnDefinitionRole, CreateFunction, CreateSource, CreateSourceAs, Ident,
+    InsertValues, Property, QuerySelector, SourceKind, Statement, StatementKind, TopicName,
 };
 pub use type_name::{TypeName, TypeNameKind};

@@ -124,6 +124,23 @@ pub struct CreateSourceAs {
     pub query: Query,
 }
 
+/// `CREATE [OR REPLACE] FUNCTION [IF NOT EXISTS] name(argument TYPE, …) RETURNS type AS 'expression'`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateFunction {
+    /// OR REPLACE.
+    pub or_replace: bool,
+    /// IF NOT EXISTS.
+    pub if_not_exists: bool,
+    /// Name.
+    pub name: Ident,
+    /// Arguments in order.
+    pub params: Vec<(Ident, TypeName)>,
+    /// The type of the result.
+    pub returns: TypeName,
+    /// The expression between the quotes. Its places are places in the request.
+    pub body: Expr,
+}
+
 /// `INSERT INTO target [(columns)] VALUES (…)`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InsertValues {
@@ -191,6 +208,11 @@ pub enum StatementKind {
         ty: TypeName,
     },
     DropType {
+        if_exists: bool,
+        name: Ident,
+    },
+    CreateFunction(Box<CreateFunction>),
+    DropFunction {
         if_exists: bool,
         name: Ident,
     },

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::sql::ast::{
-    Assertion, ColumnDefinition, ColumnDefinitionRole, CreateSource, CreateSourceAs, InsertValues, Property,
-    QuerySelector, SourceKind, Statement, StatementKind, TopicName,
+    Assertion, ColumnDefinition, ColumnDefinitionRole, CreateFunction, CreateSource, CreateSourceAs, InsertValues,
+    Property, QuerySelector, SourceKind, Statement, StatementKind, TopicName,
 };
 use crate::types::Name;
 
@@ -34,6 +34,10 @@ impl fmt::Display for StatementKind {
             }
             Self::DropType { if_exists, name } => {
                 write!(f, "DROP TYPE {}{}", when(*if_exists, "IF EXISTS "), name.name)
+            }
+            Self::CreateFunction(create) => write!(f, "{create}"),
+            Self::DropFunction { if_exists, name } => {
+                write!(f, "DROP FUNCTION {}{}", when(*if_exists, "IF EXISTS "), name.name)
             }
             Self::DropSource { kind, if_exists, name, delete_topic } => {
                 let (exists, topic) = (when(*if_exists, "IF EXISTS "), when(*delete_topic, " DELETE TOPIC"));
@@ -160,6 +164,21 @@ impl fmt::Display for CreateSourceAs {
             With(&self.with),
             self.query
         )
+    }
+}
+
+impl fmt::Display for CreateFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "CREATE {}FUNCTION {}{}(",
+            when(self.or_replace, "OR REPLACE "),
+            when(self.if_not_exists, "IF NOT EXISTS "),
+            self.name.name
+        )?;
+        write_list(f, &self.params, |f, (name, ty)| write!(f, "{} {ty}", name.name))?;
+        write!(f, ") RETURNS {} AS ", self.returns)?;
+        write_string(f, &self.body.to_string())
     }
 }
 

@@ -8,9 +8,10 @@ use proptest::sample::select;
 
 use crate::diagnostics::Span;
 use crate::sql::ast::{
-    Assertion, BinaryOp, ColumnDefinition, ColumnDefinitionRole, ColumnRef, CreateSource, CreateSourceAs, Emit, Expr,
-    ExprKind, Ident, InsertValues, Join, JoinKind, Literal, Property, Query, QuerySelector, Relation, SelectItem,
-    SourceKind, Statement, StatementKind, TopicName, TypeName, TypeNameKind, UnaryOp, WindowClause, WindowKind, Within,
+    Assertion, BinaryOp, ColumnDefinition, ColumnDefinitionRole, ColumnRef, CreateFunction, CreateSource,
+    CreateSourceAs, Emit, Expr, ExprKind, Ident, InsertValues, Join, JoinKind, Literal, Property, Query, QuerySelector,
+    Relation, SelectItem, SourceKind, Statement, StatementKind, TopicName, TypeName, TypeNameKind, UnaryOp,
+    WindowClause, WindowKind, Within,
 };
 use crate::sql::{parse_expression, parse_statements};
 use crate::types::{Name, SqlType};
@@ -299,6 +300,13 @@ fn creation() -> impl Strategy<Value = StatementKind> {
             name,
             ty
         }),
+        (flags(), ident(), prop::collection::vec((ident(), type_name()), 0..3), type_name(), expr()).prop_map(
+            |((or_replace, if_not_exists, _), name, params, returns, body)| {
+                let create = CreateFunction { or_replace, if_not_exists, name, params, returns, body };
+                StatementKind::CreateFunction(Box::new(create))
+            }
+        ),
+        (any::<bool>(), ident()).prop_map(|(if_exists, name)| StatementKind::DropFunction { if_exists, name }),
         (any::<bool>(), any::<bool>(), ident(), connector).prop_map(|(is_source, if_not_exists, name, with)| {
             StatementKind::CreateConnector { is_source, if_not_exists, name, with }
         }),

@@ -19,13 +19,23 @@ impl Parser<'_> {
             return self.create_connector();
         }
         let or_replace = self.eat_words(&["OR", "REPLACE"]);
+        if self.eat_word("FUNCTION") {
+            return self.create_function(or_replace);
+        }
         let read_only = self.eat_word("SOURCE");
         let Some(kind) = self.source_kind() else {
             let words: &[&str] = match (or_replace, read_only) {
-                (false, false) => {
-                    &["STREAM", "TABLE", "OR REPLACE", "SOURCE", "TYPE", "SOURCE CONNECTOR", "SINK CONNECTOR"]
-                }
-                (true, false) => &["STREAM", "TABLE", "SOURCE"],
+                (false, false) => &[
+                    "STREAM",
+                    "TABLE",
+                    "OR REPLACE",
+                    "SOURCE",
+                    "TYPE",
+                    "FUNCTION",
+                    "SOURCE CONNECTOR",
+                    "SINK CONNECTOR",
+                ],
+                (true, false) => &["STREAM", "TABLE", "SOURCE", "FUNCTION"],
                 (_, true) => &["STREAM", "TABLE"],
             };
             return Err(self.expected(words));
@@ -87,7 +97,7 @@ impl Parser<'_> {
         }
     }
 
-    fn if_not_exists(&mut self) -> Parsed<bool> {
+    pub(super) fn if_not_exists(&mut self) -> Parsed<bool> {
         // IF is no reserved word: a stream may have this name.
         if !self.at_words(&["IF", "NOT"]) {
             return Ok(false);
@@ -136,12 +146,16 @@ impl Parser<'_> {
             let if_exists = self.if_exists();
             return Ok(StatementKind::DropType { if_exists, name: self.ident("the name of a type")? });
         }
+        if self.eat_word("FUNCTION") {
+            let if_exists = self.if_exists();
+            return Ok(StatementKind::DropFunction { if_exists, name: self.ident("the name of a function")? });
+        }
         if self.eat_word("CONNECTOR") {
             let if_exists = self.if_exists();
             return Ok(StatementKind::DropConnector { if_exists, name: self.ident("the name of a connector")? });
         }
         let Some(kind) = self.source_kind() else {
-            return Err(self.expected(&["STREAM", "TABLE", "TYPE", "CONNECTOR"]));
+            return Err(self.expected(&["STREAM", "TABLE", "TYPE", "FUNCTION", "CONNECTOR"]));
         };
         let if_exists = self.if_exists();
         let name = self.source_name(&format!("the name of a {}", kind.noun()))?;

@@ -11,6 +11,7 @@ mod admin;
 mod create;
 mod error;
 mod expression;
+mod function;
 mod literal;
 mod query;
 mod statement;

@@ -269,7 +269,7 @@ fn mistakes_are_told_with_their_place_and_what_was_expected() {
         ("SELECT a + b->* FROM s;", "line 1:13: ->* applies to a column or field, not to an operator"),
         (
             "CREATE STREEM s;",
-            "line 1:8: expected STREAM, TABLE, OR REPLACE, SOURCE, TYPE, SOURCE CONNECTOR or SINK CONNECTOR, found \"STREEM\"\nHint: Did you mean STREAM?",
+            "line 1:8: expected STREAM, TABLE, OR REPLACE, SOURCE, TYPE, FUNCTION, SOURCE CONNECTOR or SINK CONNECTOR, found \"STREEM\"\nHint: Did you mean STREAM?",
         ),
         (
             "CREATE STREAM `a b` (x INT);",
@@ -304,7 +304,7 @@ fn mistakes_are_told_with_their_place_and_what_was_expected() {
         ),
         ("INSERT INTO s VALUES (1), (2);", "line 1:25: expected \";\", found \",\"\nHint: One INSERT writes one row."),
         ("INSERT INTO s VALUES (a AND b);", "line 1:25: expected \",\" or \")\", found \"AND\""),
-        ("DROP VIEW v;", "line 1:6: expected STREAM, TABLE, TYPE or CONNECTOR, found \"VIEW\""),
+        ("DROP VIEW v;", "line 1:6: expected STREAM, TABLE, TYPE, FUNCTION or CONNECTOR, found \"VIEW\""),
         (
             "SHOW STREMS;",
             "line 1:6: expected STREAMS, TABLES, TOPICS, QUERIES, FUNCTIONS, PROPERTIES, TYPES, VARIABLES or CONNECTORS, found \"STREMS\"\nHint: Did you mean STREAMS?",

@@ -6,11 +6,12 @@
 use std::collections::BTreeSet;
 
 use crate::diagnostics::Diagnostic;
-use crate::sql::ast::{ColumnRef, Expr, ExprKind};
 use crate::types::Name;
 
+use super::{ColumnRef, Expr, ExprKind};
+
 /// The direct parts of an expression, in the order of the text.
-pub(super) fn children(expr: &Expr) -> Vec<&Expr> {
+pub(crate) fn children(expr: &Expr) -> Vec<&Expr> {
     match &expr.kind {
         ExprKind::Literal(_) | ExprKind::Column(_) | ExprKind::Star | ExprKind::IntervalUnit(_) => vec![],
         ExprKind::Unary { operand, .. } | ExprKind::IsNull { operand, .. } | ExprKind::Cast { operand, .. } => {
@@ -36,7 +37,7 @@ pub(super) fn children(expr: &Expr) -> Vec<&Expr> {
 }
 
 /// The expression with each direct part replaced by what `f` makes of it.
-pub(super) fn map_children<E>(expr: &Expr, f: &mut dyn FnMut(&Expr) -> Result<Expr, E>) -> Result<Expr, E> {
+pub(crate) fn map_children<E>(expr: &Expr, f: &mut dyn FnMut(&Expr) -> Result<Expr, E>) -> Result<Expr, E> {
     let mut result = expr.clone();
     for part in children_mut(&mut result) {
         *part = f(part)?;
@@ -70,7 +71,7 @@ fn children_mut(expr: &mut Expr) -> Vec<&mut Expr> {
 }
 
 /// True if `test` holds for the expression or any part of it.
-pub(super) fn any(expr: &Expr, test: &dyn Fn(&Expr) -> bool) -> bool {
+pub(crate) fn any(expr: &Expr, test: &dyn Fn(&Expr) -> bool) -> bool {
     test(expr) || children(expr).into_iter().any(|part| any(part, test))
 }
 
@@ -82,7 +83,7 @@ type VisitPart<'a> = dyn Fn(Expr, &[Name]) -> Result<Expr, Diagnostic> + 'a;
 
 /// Replaces each column that no lambda binds by what `resolve` makes of it, and each other part by what `visit` makes
 /// of it once its own parts are done.
-pub(super) fn resolve_columns(
+pub(crate) fn resolve_columns(
     expr: &Expr,
     resolve: &ResolveColumn<'_>,
     visit: &VisitPart<'_>,
@@ -114,7 +115,7 @@ pub(super) fn resolve_columns(
 }
 
 /// The columns an expression reads, without the parameters of lambdas.
-pub(super) fn columns_of(expr: &Expr) -> BTreeSet<Name> {
+pub(crate) fn columns_of(expr: &Expr) -> BTreeSet<Name> {
     fn go(expr: &Expr, bound: &mut Vec<Name>, found: &mut BTreeSet<Name>) {
         match &expr.kind {
             ExprKind::Column(column) => {
