@@ -272,6 +272,7 @@ impl OperatorKind {
             Self::Project { columns } | Self::FlatMap { calls: columns } => {
                 columns.iter_mut().map(|column| &mut column.expr).collect()
             }
+            Self::RequireKey { .. } | Self::Remember { .. } | Self::Aggregate(_) => Vec::new(),
         }
     }
 }
