@@ -24,6 +24,7 @@ pub mod topics;
 // running
 pub mod runtime;
 // answers
+pub mod serving;
 pub mod engine;
 // doors
 pub mod server;

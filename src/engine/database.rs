@@ -13,6 +13,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::functions::FunctionRegistry;
 use crate::runtime::{Clock, Runtime, RuntimeError, RuntimeParts, Scheduler};
+use crate::serving::Tables;
 use crate::topics::{TopicError, TopicLog};
 
 use super::command::CommandError;
@@ -83,6 +84,7 @@ pub struct Engine {
     pub(super) processing_log: Arc<ProcessingLogQueue>,
     pub(super) readers: Readers,
     pub(super) running: Running,
+    pub(super) tables: Tables,
     seeds: Mutex<fastrand::Rng>,
     /// Counts records without a key, which go to the partitions in turn.
     pub(super) turn: AtomicU32,
@@ -146,6 +148,7 @@ impl Engine {
             defaults,
             readers: Readers::default(),
             running: Running::default(),
+            tables: Tables::default(),
             turn: AtomicU32::new(0),
             seeds: Mutex::new(fastrand::Rng::with_seed(seed)),
             functions,

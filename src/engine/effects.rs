@@ -19,6 +19,7 @@ impl Engine {
             self.act(action, &world);
         }
         self.set_world(world);
+        self.forget_dropped_tables();
         topics?;
         command.delete_topics.iter().try_for_each(|topic| self.delete_doomed(topic))
     }

@@ -36,6 +36,7 @@ mod scope;
 mod session;
 mod settings;
 mod status;
+mod tables;
 mod topic_access;
 mod world;
 

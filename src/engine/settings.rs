@@ -21,6 +21,8 @@ pub struct EngineSettings {
     pub max_persistent_queries: usize,
     /// `queries.max.push`: the most push queries, bounded scans and PRINTs at a time (`ksql.max.push.queries`).
     pub max_push_queries: usize,
+    /// `query.pull.timeout`: how long a pull query waits for its tables to be read up to what was committed before it.
+    pub pull_timeout: Duration,
     /// `command.response.timeout`: how long a request waits for the command whose number it names.
     pub command_timeout: Duration,
     /// `queries.start.paused`: new persistent queries wait for RESUME.
@@ -46,6 +48,7 @@ impl Default for EngineSettings {
             max_statements: 1_000,
             max_persistent_queries: 10_000,
             max_push_queries: 100,
+            pull_timeout: Duration::from_secs(10),
             command_timeout: Duration::from_secs(5),
             queries_start_paused: false,
             runtime: RuntimeSettings::default(),

@@ -66,6 +66,7 @@ impl Engine {
             tracing::warn!("a statement under way is carried on at the next start");
         }
         self.readers.shutdown();
+        self.tables.clear();
         self.runtime.shutdown(SHUTDOWN_DEADLINE);
         self.close_processing_log();
     }

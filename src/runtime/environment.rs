@@ -12,6 +12,7 @@ use crate::functions::FunctionRegistry;
 use crate::topics::{CommitOutcome, Committer, TopicId, TopicLog, Transaction};
 use crate::types::{Offset, Partition};
 
+use super::follow;
 use super::positions::{self, Durable};
 use super::processing_log::ProcessingLog;
 use super::push::PushQuery;
@@ -40,6 +41,7 @@ pub(super) struct Environment {
     pub(super) queries: Mutex<BTreeMap<QueryId, Arc<Query>>>,
     pub(super) pushes: Mutex<HashMap<String, Arc<PushQuery>>>,
     readers: RwLock<HashMap<(TopicId, Partition), Readers>>,
+    followers: Mutex<Vec<Weak<follow::Shared>>>,
     progress: Mutex<u64>,
     progressed: Condvar,
     seeds: AtomicU64,
@@ -91,6 +93,7 @@ impl Environment {
             queries: Mutex::default(),
             pushes: Mutex::default(),
             readers: RwLock::default(),
+            followers: Mutex::default(),
             progress: Mutex::new(0),
             progressed: Condvar::new(),
             seeds: AtomicU64::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
@@ -175,6 +178,24 @@ impl Environment {
         if let Some(tasks) = self.readers.read().get(&(topic, partition)) {
             tasks.iter().filter_map(Weak::upgrade).for_each(|task| task.wake());
         }
+    }
+
+    /// Counts a follower among those that are waited for.
+    pub(super) fn follow(&self, follower: &Arc<follow::Shared>) {
+        let mut followers = self.followers.lock();
+        followers.retain(|known| known.strong_count() > 0);
+        followers.push(Arc::downgrade(follower));
+    }
+
+    /// True if all followers were told everything that is committed.
+    pub(super) fn followers_are_caught_up(&self) -> Result<bool, RuntimeError> {
+        let followers: Vec<_> = self.followers.lock().iter().filter_map(Weak::upgrade).collect();
+        for follower in followers {
+            if !follower.is_caught_up(self)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Tells those who wait in [`Environment::wait_until`] to look again.

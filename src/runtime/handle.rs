@@ -11,10 +11,12 @@ use crate::diagnostics::Diagnostic;
 use crate::formats::FormatError;
 use crate::functions::FunctionRegistry;
 use crate::planner::OperatorGraph;
+use crate::planner::graph::SourceInput;
 use crate::topics::{CleanupPolicy, TopicConfig, TopicError, TopicId, TopicLog};
 use crate::types::{Offset, Partition};
 
 use super::environment::{Environment, EnvironmentParts};
+use super::follow::{Following, OnFollowed};
 use super::positions;
 use super::processing_log::ProcessingLog;
 use super::push::{PushDefinition, PushQuery};
@@ -258,6 +260,14 @@ impl Runtime {
         self.env.pushes.lock().iter().map(|(id, query)| (id.clone(), query.read_counters())).collect()
     }
 
+    /// Follows the committed records of a topic from its first one.
+    ///
+    /// # Errors
+    /// There is no such topic, a format is not built, or the log refuses.
+    pub fn follow(&self, source: &SourceInput, on_followed: OnFollowed) -> Result<Following, RuntimeError> {
+        Following::start(&self.env, source, on_followed)
+    }
+
     /// Has a query read nothing beyond what it has read, until [`Runtime::hand_over`] allows it.
     ///
     /// # Errors
@@ -311,7 +321,7 @@ impl Runtime {
                     return Ok(false);
                 }
             }
-            Ok(true)
+            if ids.is_some() { Ok(true) } else { self.env.followers_are_caught_up() }
         };
         self.wait(timeout, caught_up, "processing of everything in the topics")
     }

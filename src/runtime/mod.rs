@@ -25,6 +25,7 @@ mod encode;
 mod environment;
 mod event_time;
 mod exchange;
+mod follow;
 mod handle;
 mod output;
 mod pipeline;
@@ -44,6 +45,7 @@ mod tests;
 
 pub use clock::{Clock, ManualClock, WallClock};
 pub use counters::QueryCounters;
+pub use follow::{Followed, Following, OnFollowed};
 pub use handle::{BuildError, Runtime, RuntimeError, RuntimeParts};
 pub use processing_log::{Failed, ProcessingLog, ProcessingLogEntry};
 pub use push::{PushDefinition, PushStart};

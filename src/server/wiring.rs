@@ -38,6 +38,7 @@ fn engine_settings(settings: &Settings) -> EngineSettings {
         max_statements: count(settings.sql.max_statements),
         max_persistent_queries: count(settings.sql.max_persistent),
         max_push_queries: count(settings.sql.max_push),
+        pull_timeout: settings.sql.pull_timeout,
         command_timeout: settings.sql.command_timeout,
         queries_start_paused: false,
         runtime: runtime_settings(settings),

@@ -184,6 +184,9 @@ settings! {
         max_push: u32 = "queries.max.push", "100", Restart, "0"..="1000000";
         /// Rows that one pull query may answer with.
         max_pull_rows: u64 = "query.pull.max.rows", "10000000", Restart, "1"..="1000000000000";
+        /// How long a pull query waits for its tables to be read up to what was committed before it. The first query of a
+        /// table reads it whole.
+        pull_timeout: Duration = "query.pull.timeout", "10s", Restart, "0ms"..="1h";
         /// Batches of rows that wait for a client before its query waits for it.
         push_buffer: usize = "push.buffer.batches", "16", Restart, "1"..="100000";
         /// Where a query without offsets of its own begins to read.

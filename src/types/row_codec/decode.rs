@@ -65,6 +65,47 @@ impl<'a> Cursor<'a> {
     }
 }
 
+impl Cursor<'_> {
+    /// Passes a column over.
+    fn skip(&mut self, ty: &SqlType) -> Option<()> {
+        if !self.flag()? {
+            return Some(());
+        }
+        match ty {
+            SqlType::Boolean => self.take(1).map(drop),
+            SqlType::Integer | SqlType::Date | SqlType::Time => self.take(4).map(drop),
+            SqlType::BigInt | SqlType::Timestamp | SqlType::Double => self.take(8).map(drop),
+            SqlType::Decimal { precision, .. } if *precision <= SqlType::MAX_DECIMAL128_PRECISION => {
+                self.take(16).map(drop)
+            }
+            SqlType::Decimal { .. } => self.take(32).map(drop),
+            SqlType::String | SqlType::Bytes => loop {
+                let zero = memchr::memchr(0, self.left)?;
+                self.take(zero)?;
+                match self.array()? {
+                    [0, 0xff] => {}
+                    [0, 1] => return Some(()),
+                    _ => return None,
+                }
+            },
+            SqlType::Array(element) => {
+                while self.flag()? {
+                    self.skip(element)?;
+                }
+                Some(())
+            }
+            SqlType::Map(key, value) => {
+                while self.flag()? {
+                    self.skip(key)?;
+                    self.skip(value)?;
+                }
+                Some(())
+            }
+            SqlType::Struct(fields) => fields.iter().try_for_each(|field| self.skip(&field.ty)),
+        }
+    }
+}
+
 /// A column under construction.
 enum Builder {
     Boolean(Vec<Option<bool>>),
@@ -246,11 +287,28 @@ pub(super) fn columns<'a>(
     Ok(builders.into_iter().map(Builder::finish).collect())
 }
 
+pub(super) fn wanted_columns<'a>(
+    types: &[SqlType],
+    wanted: &[bool],
+    rows: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<Vec<Option<ArrayRef>>, NotARow> {
+    let is_wanted = |at: usize| wanted.get(at).copied().unwrap_or(false);
+    let mut builders: Vec<Result<Builder, &SqlType>> =
+        types.iter().enumerate().map(|(at, ty)| if is_wanted(at) { Ok(Builder::new(ty)) } else { Err(ty) }).collect();
+    // What stands behind the last wanted column is not looked at.
+    let read = builders.iter().rposition(Result::is_ok).map_or(0, |last| last + 1);
+    for bytes in rows {
+        let mut row = Cursor { left: bytes };
+        let is_row = builders[..read].iter_mut().try_for_each(|column| match column {
+            Ok(builder) => builder.read(&mut row),
+            Err(ty) => row.skip(ty),
+        });
+        is_row.ok_or(NotARow(bytes.len()))?;
+    }
+    Ok(builders.into_iter().map(|column| column.ok().map(Builder::finish)).collect())
+}
+
 pub(super) fn row_length(types: &[SqlType], bytes: &[u8]) -> Result<usize, NotARow> {
     let mut row = Cursor { left: bytes };
-    types
-        .iter()
-        .try_for_each(|ty| Builder::new(ty).read(&mut row))
-        .map(|()| bytes.len() - row.left.len())
-        .ok_or(NotARow(bytes.len()))
+    types.iter().try_for_each(|ty| row.skip(ty)).map(|()| bytes.len() - row.left.len()).ok_or(NotARow(bytes.len()))
 }

@@ -106,6 +106,18 @@ impl RowCodec {
         decode::columns(&self.types, rows)
     }
 
+    /// As [`Self::decode`], but only the columns whose place in `wanted` is true; the others are skipped.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    pub fn decode_wanted<'a>(
+        &self,
+        wanted: &[bool],
+        rows: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Vec<Option<ArrayRef>>, NotARow> {
+        decode::wanted_columns(&self.types, wanted, rows)
+    }
+
     /// The length of the row that `bytes` begin with.
     ///
     /// # Errors

@@ -1,0 +1,59 @@
+//! The tables that queries read once, as the engine's catalog knows them.
+
+use std::sync::Arc;
+
+use crate::catalog::Source;
+use crate::diagnostics::{Code, Diagnostic};
+use crate::planner::graph::OperatorKind;
+use crate::serving::{ServedTable, ServingError, Snapshot};
+
+use super::database::Engine;
+use super::running::chain;
+
+impl Engine {
+    /// A table of the catalog as everything committed before this call makes it. The first call for a table reads it
+    /// whole; later ones wait for what came last at most (`query.pull.timeout`).
+    ///
+    /// # Errors
+    /// The table cannot be read, or not in time.
+    pub(super) fn table_snapshot(&self, table: &Arc<Source>) -> Result<Snapshot, Diagnostic> {
+        self.served_table(table)?.snapshot(self.settings.pull_timeout).map_err(|error| unserved(&error))
+    }
+
+    /// A table of the catalog, followed from now on.
+    ///
+    /// # Errors
+    /// The table cannot be followed.
+    pub(super) fn served_table(&self, table: &Arc<Source>) -> Result<Arc<ServedTable>, Diagnostic> {
+        self.tables.serve(&self.runtime, table, || self.window_retention(table)).map_err(|error| unserved(&error))
+    }
+
+    /// How long the windows of a table are kept: as its query says, else as its topic does.
+    fn window_retention(&self, table: &Source) -> Option<i64> {
+        table.window?;
+        let world = self.world();
+        let query = table.created_by.as_ref().and_then(|id| world.queries.get(id));
+        let of_query = query.and_then(|query| {
+            query.graph.stages.iter().flat_map(|stage| &stage.operators).find_map(|operator| match &operator.kind {
+                OperatorKind::Aggregate(aggregation) => aggregation.window.map(|window| window.retention_ms),
+                _ => None,
+            })
+        });
+        of_query.or_else(|| self.log.topic(&table.topic).ok().flatten()?.config.retention_ms)
+    }
+
+    /// Lets go of tables that are gone or are others now.
+    pub(super) fn forget_dropped_tables(&self) {
+        let catalog = self.catalog();
+        self.tables.retain(|table| catalog.source(&table.name).is_some_and(|known| known.as_ref() == table));
+    }
+}
+
+/// Why a table gives no rows, for its reader.
+fn unserved(error: &ServingError) -> Diagnostic {
+    match error {
+        ServingError::Restoring { .. } => Diagnostic::new(Code::NotReady, error.to_string())
+            .with_hint("Ask again a little later, or raise query.pull.timeout."),
+        ServingError::Follow { .. } | ServingError::Broken { .. } => Diagnostic::new(Code::Storage, chain(error)),
+    }
+}

@@ -1,0 +1,294 @@
+//! Follows a topic's committed records for somebody who keeps what they say: the tables that pull queries read.
+//!
+//! ```text
+//!   append ─▶ wake ─▶ ends of all partitions, taken at once ─▶ decode up to them, a batch a step ─▶ "reached" ─▶ again
+//! ```
+//!
+//! Invariants:
+//! - between two [`Followed::Reached`] stand whole transactions: the ends of all partitions are taken under one look at
+//!   the log, so what a transaction wrote to several partitions is told together;
+//! - a step decodes one batch at most and never blocks a worker;
+//! - bad records are left out, as queries leave them out; who wrote them has told the processing log.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::planner::graph::SourceInput;
+use crate::topics::{TopicError, TopicId};
+use crate::types::{ChangeBatch, Offset, Partition};
+
+use super::cursor::{Cursor, Read, Wish};
+use super::decode::SourceDecoder;
+use super::environment::Environment;
+use super::scheduler::{Body, Next, Ran, Task};
+use super::{BuildError, RuntimeError};
+
+/// What a follower is told, in the order of each partition's offsets.
+#[derive(Debug)]
+pub enum Followed<'a> {
+    /// Changes of one partition. Inserts replace the row of their key, deletes carry the key alone.
+    Changes(&'a ChangeBatch),
+    /// Everything before these ends, one a partition, was told: this is what readers may see.
+    Reached(&'a [Offset]),
+}
+
+/// Takes what is followed. Runs on worker threads, one call at a time, and must not block.
+pub type OnFollowed = Box<dyn FnMut(Followed<'_>) + Send>;
+
+/// A topic being followed. Dropping it ends that.
+pub struct Following {
+    // fixed
+    env: Arc<Environment>,
+    task: Arc<Task>,
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Following {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Following").field("topic", &self.shared.topic).finish_non_exhaustive()
+    }
+}
+
+/// What the task and those who wait for it share.
+pub(super) struct Shared {
+    // fixed
+    topic: TopicId,
+    // changing
+    /// By partition: what was told as reached.
+    reached: Vec<AtomicI64>,
+    bad_records: AtomicU64,
+    /// Why nothing more is followed.
+    broken: Mutex<Option<String>>,
+}
+
+impl Following {
+    /// Starts to follow the topic of `source` from its first record.
+    ///
+    /// # Errors
+    /// There is no such topic, a format is not built, or the log refuses.
+    pub(super) fn start(
+        env: &Arc<Environment>,
+        source: &SourceInput,
+        on_followed: OnFollowed,
+    ) -> Result<Self, RuntimeError> {
+        let topic = env.log.topic(&source.topic)?.ok_or_else(|| BuildError::MissingTopic(source.topic.clone()))?;
+        let ranges = env.log.offsets(topic.id)?;
+        let mut partitions = Vec::with_capacity(ranges.len());
+        for (index, range) in ranges.iter().enumerate() {
+            let partition = Partition(i32::try_from(index).unwrap_or(i32::MAX));
+            let cursor = Cursor::new(topic.id, partition, SourceDecoder::new(source)?);
+            partitions.push(Followable { cursor, next: range.start, end: range.start });
+        }
+        // Below its first offset a partition has nothing to tell.
+        let reached = ranges.iter().map(|range| AtomicI64::new(range.start.0 - 1)).collect();
+        let shared =
+            Arc::new(Shared { topic: topic.id, reached, bad_records: AtomicU64::new(0), broken: Mutex::new(None) });
+        let body = Follower {
+            env: Arc::downgrade(env),
+            shared: Arc::clone(&shared),
+            name: source.topic.clone(),
+            partitions,
+            current: 0,
+            on_followed,
+        };
+        let task = env.scheduler.task(env.next_lane(), Box::new(body));
+        for partition in 0..ranges.len() {
+            env.watch(topic.id, Partition(i32::try_from(partition).unwrap_or(i32::MAX)), &task);
+        }
+        env.follow(&shared);
+        task.wake();
+        Ok(Self { env: Arc::clone(env), task, shared })
+    }
+
+    /// Waits until everything that is committed now was told as reached; false if that took more than `timeout`.
+    ///
+    /// # Errors
+    /// The log refuses: the topic is gone, for one.
+    pub fn catch_up(&self, timeout: Duration) -> Result<bool, RuntimeError> {
+        let ends = self.ends()?;
+        if self.shared.is_behind(&ends) {
+            return Ok(true);
+        }
+        self.task.wake();
+        self.env.wait_until(timeout, || Ok(self.shared.is_behind(&ends) || self.broken().is_some()))
+    }
+
+    /// Records that are committed and not told yet.
+    pub fn lag(&self) -> u64 {
+        let Ok(ends) = self.ends() else { return 0 };
+        let behind = |(end, reached): (&Offset, &AtomicI64)| end.0 - reached.load(Ordering::Acquire).max(0);
+        let lag: i64 = ends.iter().zip(&self.shared.reached).map(behind).sum();
+        u64::try_from(lag).unwrap_or(0)
+    }
+
+    /// Records that made no row.
+    pub fn bad_records(&self) -> u64 {
+        self.shared.bad_records.load(Ordering::Relaxed)
+    }
+
+    /// Why nothing more is followed, if that is so: the topic is gone or another one, or the follower panicked.
+    pub fn broken(&self) -> Option<String> {
+        self.shared.broken.lock().clone()
+    }
+
+    fn ends(&self) -> Result<Vec<Offset>, TopicError> {
+        Ok(self.env.log.offsets(self.shared.topic)?.iter().map(|range| range.end).collect())
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        *self.shared.broken.lock() = Some("nobody follows any more".to_owned());
+        // Its next step ends it.
+        self.task.wake();
+        self.env.forget_dead_readers();
+    }
+}
+
+impl Shared {
+    /// True if everything before `ends` was told as reached.
+    fn is_behind(&self, ends: &[Offset]) -> bool {
+        ends.len() == self.reached.len()
+            && ends.iter().zip(&self.reached).all(|(end, reached)| reached.load(Ordering::Acquire) >= end.0)
+    }
+
+    /// True if everything committed was told, or never will be.
+    ///
+    /// # Errors
+    /// The log refuses.
+    pub(super) fn is_caught_up(&self, env: &Environment) -> Result<bool, TopicError> {
+        if self.broken.lock().is_some() {
+            return Ok(true);
+        }
+        let ranges = match env.log.offsets(self.topic) {
+            Err(TopicError::UnknownTopic(_)) => return Ok(true),
+            ranges => ranges?,
+        };
+        let ends: Vec<Offset> = ranges.iter().map(|range| range.end).collect();
+        Ok(self.is_behind(&ends))
+    }
+}
+
+/// A partition and how far it is read.
+struct Followable {
+    cursor: Cursor,
+    next: Offset,
+    /// Where the round under way ends.
+    end: Offset,
+}
+
+/// The task.
+struct Follower {
+    // fixed
+    env: Weak<Environment>,
+    shared: Arc<Shared>,
+    name: String,
+    // changing
+    partitions: Vec<Followable>,
+    /// The first partition whose round is not done.
+    current: usize,
+    on_followed: OnFollowed,
+}
+
+impl Follower {
+    /// Decodes one batch of the round; `None` at its end.
+    fn read(&mut self, env: &Environment) -> Result<Option<usize>, TopicError> {
+        while let Some(partition) = self.partitions.get_mut(self.current) {
+            if partition.next >= partition.end {
+                self.current += 1;
+                continue;
+            }
+            let wish = Wish {
+                from: partition.next,
+                limit: partition.end,
+                records: env.settings.batch_rows,
+                bytes: env.settings.read_bytes,
+                keep_bad: false,
+            };
+            match partition.cursor.next(env.log.as_ref(), wish, |_| false) {
+                Ok(Read::Chunk(chunk)) => {
+                    partition.next = chunk.next.max(partition.next);
+                    if !chunk.bad.is_empty() {
+                        self.shared.bad_records.fetch_add(chunk.bad.len() as u64, Ordering::Relaxed);
+                    }
+                    if let Some(batch) = &chunk.batch {
+                        (self.on_followed)(Followed::Changes(batch));
+                    }
+                    return Ok(Some(chunk.records));
+                }
+                // Nothing is left below the end but gaps.
+                Ok(Read::Dry) => partition.next = partition.end,
+                Err(TopicError::OffsetOutOfRange { start, .. }) if start > partition.next => partition.next = start,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes the ends that the next round goes to. False if there is nothing new.
+    fn begin_round(&mut self, env: &Environment) -> Result<bool, TopicError> {
+        let ranges = env.log.offsets(self.shared.topic)?;
+        let mut is_new = false;
+        for ((partition, range), reached) in self.partitions.iter_mut().zip(&ranges).zip(&self.shared.reached) {
+            partition.end = range.end.max(partition.next);
+            is_new |= reached.load(Ordering::Relaxed) < partition.end.0;
+        }
+        self.current = 0;
+        Ok(is_new)
+    }
+
+    /// The round is done.
+    fn reached(&mut self, env: &Environment) {
+        let ends: Vec<Offset> = self.partitions.iter().map(|partition| partition.end).collect();
+        (self.on_followed)(Followed::Reached(&ends));
+        for (reached, end) in self.shared.reached.iter().zip(&ends) {
+            reached.store(end.0, Ordering::Release);
+        }
+        env.made_progress();
+    }
+
+    fn end(&mut self, env: &Environment, reason: String) -> Ran {
+        let mut broken = self.shared.broken.lock();
+        if broken.is_none() {
+            tracing::warn!(topic = %self.name, %reason, "a table cannot be followed any more");
+            *broken = Some(reason);
+        }
+        drop(broken);
+        env.made_progress();
+        Ran::FINISHED
+    }
+}
+
+impl Body for Follower {
+    fn step(&mut self, _: &Arc<Task>) -> Ran {
+        let Some(env) = self.env.upgrade() else { return Ran::FINISHED };
+        if self.shared.broken.lock().is_some() {
+            return Ran::FINISHED;
+        }
+        let ran = self.read(&env).and_then(|rows| match rows {
+            Some(rows) => Ok(Ran { rows, next: Next::Again }),
+            None => {
+                let was_under_way = self
+                    .partitions
+                    .iter()
+                    .zip(&self.shared.reached)
+                    .any(|(partition, reached)| reached.load(Ordering::Relaxed) < partition.end.0);
+                if was_under_way {
+                    self.reached(&env);
+                }
+                Ok(if self.begin_round(&env)? { Ran::AGAIN } else { Ran::IDLE })
+            }
+        });
+        ran.unwrap_or_else(|error| self.end(&env, error.to_string()))
+    }
+
+    fn panicked(&mut self, message: String) {
+        *self.shared.broken.lock() = Some(message);
+        if let Some(env) = self.env.upgrade() {
+            env.made_progress();
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! A table's rows in memory, as its follower changes them and readers see them.
+//!
+//! ```text
+//!   Changes ─▶ working map ── Reached ──▶ published map (a clone) ──▶ snapshots
+//! ```
+//!
+//! Windows past their retention are not given to readers from the moment they are, and leave memory in sweeps: when stream
+//! time has gone on by an eighth of the retention, all rows are looked at once.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::ordered_map::OrderedMap;
+use super::snapshot::Snapshot;
+use super::table_shape::TableShape;
+use crate::runtime::Followed;
+use crate::types::{ChangeBatch, EncodedRows, Op};
+
+/// Time and place of the record that made a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub(super) time: i64,
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+}
+
+/// What readers see.
+#[derive(Debug)]
+pub(super) struct Materialization {
+    // fixed
+    shape: Arc<TableShape>,
+    // changing
+    published: Mutex<Published>,
+}
+
+#[derive(Debug, Default)]
+struct Published {
+    map: OrderedMap,
+    /// Windows that start before are past their retention.
+    live_from: Option<i64>,
+}
+
+impl Materialization {
+    pub(super) fn new(shape: Arc<TableShape>) -> Self {
+        Self { shape, published: Mutex::default() }
+    }
+
+    pub(super) fn shape(&self) -> &Arc<TableShape> {
+        &self.shape
+    }
+
+    /// The table now.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let published = self.published.lock();
+        Snapshot::new(Arc::clone(&self.shape), published.map.clone(), published.live_from)
+    }
+
+    /// Rows, bytes of keys and values, bytes of memory.
+    pub(super) fn sizes(&self) -> (usize, usize, usize) {
+        let published = self.published.lock();
+        (published.map.len(), published.map.data_bytes(), published.map.heap_bytes())
+    }
+}
+
+/// Changes a materialisation.
+pub(super) struct Changer {
+    // fixed
+    table: Arc<Materialization>,
+    /// How long windows are kept behind the latest one.
+    retention_ms: Option<i64>,
+    // changing
+    map: OrderedMap,
+    latest_window: Option<i64>,
+    swept_at: Option<i64>,
+    keys: EncodedRows,
+    values: EncodedRows,
+    value: Vec<u8>,
+}
+
+impl Changer {
+    pub(super) fn new(table: Arc<Materialization>, retention_ms: Option<i64>) -> Self {
+        Self {
+            retention_ms: retention_ms.filter(|retention| *retention >= 0 && table.shape.is_windowed()),
+            table,
+            map: OrderedMap::default(),
+            latest_window: None,
+            swept_at: None,
+            keys: EncodedRows::default(),
+            values: EncodedRows::default(),
+            value: Vec::new(),
+        }
+    }
+
+    /// Takes what the follower tells.
+    pub(super) fn take(&mut self, followed: Followed<'_>) {
+        match followed {
+            Followed::Changes(batch) => self.change(batch),
+            Followed::Reached(_) => self.publish(),
+        }
+    }
+
+    fn change(&mut self, batch: &ChangeBatch) {
+        let shape = &self.table.shape;
+        let key_columns = shape.key_codec.types().len();
+        let (keys, values) = (&mut self.keys, &mut self.values);
+        for encoded in [&mut *keys, &mut *values] {
+            encoded.data.clear();
+            encoded.ends.clear();
+        }
+        let columns = batch.rows.columns();
+        shape.key_codec.append(&columns[..key_columns], batch.len(), keys);
+        shape.value_codec.append(&columns[key_columns..], batch.len(), values);
+        for row in 0..batch.len() {
+            let key = keys.get(row);
+            match batch.ops.get(row) {
+                Op::Delete | Op::UpdateBefore => {
+                    self.map.remove(key);
+                }
+                Op::Insert | Op::UpdateAfter => {
+                    self.value.clear();
+                    write_number(batch.meta.event_time[row].0, &mut self.value);
+                    write_number(i64::from(batch.meta.partition[row].0), &mut self.value);
+                    write_number(batch.meta.offset[row].0, &mut self.value);
+                    self.value.extend_from_slice(values.get(row));
+                    self.map.insert(key, &self.value);
+                }
+            }
+            if self.retention_ms.is_some() {
+                self.latest_window = self.latest_window.max(window_start(key));
+            }
+        }
+    }
+
+    fn publish(&mut self) {
+        let live_from = self.live_from();
+        if let (Some(live_from), Some(retention)) = (live_from, self.retention_ms)
+            && self.swept_at.is_none_or(|swept| live_from.saturating_sub(swept) > retention / 8)
+        {
+            self.sweep(live_from);
+            self.swept_at = Some(live_from);
+        }
+        let mut published = self.table.published.lock();
+        let old = std::mem::replace(&mut published.map, self.map.clone());
+        published.live_from = live_from;
+        drop(published);
+        // Freed outside the lock: it may be the last to hold what was changed.
+        drop(old);
+    }
+
+    /// The first window start that is kept.
+    fn live_from(&self) -> Option<i64> {
+        Some(self.latest_window?.saturating_sub(self.retention_ms?).saturating_add(1))
+    }
+
+    fn sweep(&mut self, live_from: i64) {
+        let expired: Vec<Vec<u8>> = self
+            .map
+            .range(Bound::Unbounded, Bound::Unbounded)
+            .filter(|(key, _)| window_start(key).is_some_and(|start| start < live_from))
+            .map(|(key, _)| key.to_vec())
+            .collect();
+        for key in expired {
+            self.map.remove(&key);
+        }
+    }
+}
+
+/// The start of the window that a stored key of a windowed table ends with: `01` and eight bytes, before as many for
+/// its end.
+pub(super) fn window_start(key: &[u8]) -> Option<i64> {
+    let start = key.len().checked_sub(17)?;
+    let bytes: [u8; 8] = key.get(start..start + 8)?.try_into().ok()?;
+    Some(i64::from_be_bytes(bytes) ^ i64::MIN)
+}
+
+/// Cuts time and place off a stored value.
+pub(super) fn split_value(value: &[u8]) -> Option<(Stamp, &[u8])> {
+    let (time, value) = read_number(value)?;
+    let (partition, value) = read_number(value)?;
+    let (offset, value) = read_number(value)?;
+    Some((Stamp { time, partition: i32::try_from(partition).ok()?, offset }, value))
+}
+
+/// Seven bits a byte, the lowest first, the sign in the lowest: small numbers take few bytes.
+fn write_number(number: i64, out: &mut Vec<u8>) {
+    let mut rest = ((number << 1) ^ (number >> 63)).cast_unsigned();
+    while rest >= 0x80 {
+        out.push((rest & 0x7f) as u8 | 0x80);
+        rest >>= 7;
+    }
+    out.push(rest as u8);
+}
+
+fn read_number(bytes: &[u8]) -> Option<(i64, &[u8])> {
+    let mut number = 0_u64;
+    for (at, byte) in bytes.iter().enumerate().take(10) {
+        number |= u64::from(byte & 0x7f) << (7 * at);
+        if byte & 0x80 == 0 {
+            return Some(((number >> 1).cast_signed() ^ -((number & 1).cast_signed()), &bytes[at + 1..]));
+        }
+    }
+    None
+}
