@@ -32,7 +32,7 @@ use crate::sql::ast::Expr;
 use crate::types::SqlType;
 
 pub(crate) use analyze::coercion::{common_type, widens};
-pub(crate) use cast::number::decimal_to_f64;
+pub(crate) use cast::number::{decimal_to_f64, shortest_decimal};
 pub(crate) use cast::{DAY_MS, decimal_text, text, time_text};
 pub use constant::evaluate_constant;
 pub use context::{ErrorSink, EvaluationContext, EvaluationError};

@@ -1,5 +1,6 @@
 //! Compiled expressions over batches: select lists and conditions.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, BooleanArray, RecordBatch};
@@ -129,10 +130,15 @@ fn columns_read(program: &Program) -> Vec<usize> {
     reads
 }
 
+/// Adds what failed to the sink: one entry for each row and reason, however often the failing part stands in the
+/// expression.
 fn report(failures: &Failures, label: &str, errors: &mut ErrorSink) {
-    errors.errors.extend(failures.soft.iter().chain(&failures.hard).map(|(row, message)| EvaluationError {
-        row: *row,
-        expression: label.to_owned(),
-        message: message.clone().into_owned(),
+    if failures.is_empty() {
+        return;
+    }
+    let mut seen: HashSet<(usize, &str)> = HashSet::new();
+    let all = failures.soft.iter().chain(&failures.hard);
+    errors.errors.extend(all.filter(|(row, message)| seen.insert((*row, message))).map(|(row, message)| {
+        EvaluationError { row: *row, expression: label.to_owned(), message: message.clone().into_owned() }
     }));
 }

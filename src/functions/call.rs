@@ -23,6 +23,8 @@ pub(crate) struct Callable {
     pub(crate) overload: usize,
     pub(crate) kernel: Kernel,
     pub(crate) deterministic: bool,
+    /// Arguments behind the first that is not null are not asked.
+    pub(crate) stops_at_value: bool,
     /// Differs between the places of a statement, so that two calls of chance differ.
     pub(crate) salt: u64,
     /// Types of the arguments; a lambda has that of its result, a unit STRING.

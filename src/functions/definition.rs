@@ -112,6 +112,7 @@ pub struct Function {
     description: Cow<'static, str>,
     example: Option<&'static str>,
     deterministic: bool,
+    stops_at_value: bool,
     overloads: Vec<Overload>,
     /// What a call stands for, of a function that a statement defined.
     definition: Option<Arc<Macro>>,
@@ -126,6 +127,7 @@ impl Function {
             description: Cow::Borrowed(description),
             example: None,
             deterministic: true,
+            stops_at_value: false,
             overloads: Vec::new(),
             definition: None,
         }
@@ -145,6 +147,7 @@ impl Function {
             description: Cow::Owned(format!("Stands for: {}", definition.definition)),
             example: None,
             deterministic: definition.deterministic,
+            stops_at_value: false,
             overloads: vec![overload],
             definition: Some(Arc::new(definition)),
         }
@@ -215,6 +218,12 @@ impl Function {
         self
     }
 
+    /// Says that arguments behind the first that is not null are not asked: what fails in them is not reported.
+    pub(crate) fn stopping_at_value(mut self) -> Self {
+        self.stops_at_value = true;
+        self
+    }
+
     /// Name, upper case.
     pub fn name(&self) -> &str {
         &self.name
@@ -253,6 +262,10 @@ impl Function {
     /// True if the result depends on the arguments alone.
     pub fn is_deterministic(&self) -> bool {
         self.deterministic
+    }
+
+    pub(crate) fn stops_at_value(&self) -> bool {
+        self.stops_at_value
     }
 
     /// An overload as users read it: `SUBSTRING(STRING str, INTEGER pos)`.

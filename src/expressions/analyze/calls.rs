@@ -70,6 +70,7 @@ impl Analyzer<'_> {
             overload: resolved.index,
             kernel: Arc::clone(kernel),
             deterministic: resolved.function.is_deterministic(),
+            stops_at_value: resolved.function.stops_at_value(),
             salt: self.program.len(),
             arg_types,
             returns: returns.clone(),

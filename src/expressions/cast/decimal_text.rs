@@ -8,6 +8,7 @@ use datafusion::arrow::datatypes::{Decimal128Type, Decimal256Type, i256};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::expressions::analyze::coercion::check_precision;
 use crate::types::SqlType;
+use crate::types::decimal_text::{push_decimal128, push_decimal256};
 
 /// A number: `digits` with the point `scale` places from the right. The scale may be negative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,31 +19,69 @@ pub(crate) struct Exact {
 
 const TEN: i256 = i256::from_i128(10);
 
+/// The powers of ten that 128 bits hold.
+pub(crate) const POWERS: [i128; 39] = {
+    let mut powers = [1; 39];
+    let mut i = 1;
+    while i < powers.len() {
+        powers[i] = powers[i - 1] * 10;
+        i += 1;
+    }
+    powers
+};
+
+/// 10 to a power, if it fits 128 bits.
+pub(crate) fn small_power(power: u32) -> Option<i128> {
+    POWERS.get(power as usize).copied()
+}
+
 impl Exact {
     /// Reads `12`, `-1.50`, `.5`, `1.`, `1.5E-3`. `None` if it is no number or has more digits than fit.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let (mantissa, exponent) = match text.find(['e', 'E']) {
-            Some(at) => (&text[..at], text[at + 1..].parse::<i32>().ok()?),
-            None => (text, 0),
-        };
-        let (negative, unsigned) = match mantissa.as_bytes().first()? {
-            b'-' => (true, &mantissa[1..]),
-            b'+' => (false, &mantissa[1..]),
-            _ => (false, mantissa),
-        };
-        let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
-        if whole.is_empty() && fraction.is_empty() {
-            return None;
-        }
-        let mut digits = i256::ZERO;
-        for byte in whole.bytes().chain(fraction.bytes()) {
-            if !byte.is_ascii_digit() {
-                return None;
-            }
-            digits = digits.checked_mul(TEN)?.checked_add(i256::from_i128(i128::from(byte - b'0')))?;
-        }
+        let (negative, whole, fraction, exponent) = parts(text)?;
         let scale = i32::try_from(fraction.len()).ok()?.checked_sub(exponent)?;
+        let all = whole.bytes().chain(fraction.bytes());
+        let digits = if whole.len() + fraction.len() <= 18 {
+            let digits = all.fold(0_u64, |sum, byte| sum * 10 + u64::from(byte - b'0'));
+            i256::from_i128(i128::from(digits))
+        } else {
+            let mut digits = i256::ZERO;
+            for byte in all {
+                digits = digits.checked_mul(TEN)?.checked_add(i256::from_i128(i128::from(byte - b'0')))?;
+            }
+            digits
+        };
         Some(Self { digits: if negative { digits.wrapping_neg() } else { digits }, scale })
+    }
+
+    /// Reads a number of any length, of which digits behind the point that no type holds are rounded away: halves
+    /// away from zero, at the place `scale`. `None` if it is no number; the inner `None` if it is too large.
+    pub(crate) fn parse_rounded(text: &str, scale: u32) -> Option<Option<Self>> {
+        if let Some(exact) = Self::parse(text) {
+            return Some(Some(exact));
+        }
+        let (negative, whole, fraction, exponent) = parts(text)?;
+        let digits = [whole, fraction].concat();
+        let digits = digits.trim_start_matches('0');
+        if digits.is_empty() {
+            return Some(Some(Self { digits: i256::ZERO, scale: 0 }));
+        }
+        // How many of the digits stand before the place at which they are cut.
+        let surplus = i64::try_from(fraction.len()).ok()? - i64::from(exponent) - i64::from(scale);
+        let kept = i64::try_from(digits.len()).ok()? - surplus;
+        if kept < 0 {
+            return Some(Some(Self { digits: i256::ZERO, scale: 0 }));
+        }
+        let Some(kept) = usize::try_from(kept).ok().filter(|kept| *kept <= digits.len()) else { return Some(None) };
+        let (kept, cut) = digits.split_at(kept);
+        let up = cut.bytes().next().is_some_and(|digit| digit >= b'5');
+        let magnitude = if kept.is_empty() { Some(i256::ZERO) } else { i256::from_string(kept) };
+        let magnitude = magnitude.filter(|_| kept.len() <= SqlType::MAX_DECIMAL_PRECISION as usize);
+        Some(magnitude.map(|magnitude| {
+            let rounded = if up { magnitude.wrapping_add(i256::ONE) } else { magnitude };
+            let digits = if negative { rounded.wrapping_neg() } else { rounded };
+            Self { digits, scale: i32::try_from(scale).unwrap_or(i32::MAX) }
+        }))
     }
 
     /// The same value at another scale, halves away from zero. `None` if the digits do not fit.
@@ -50,7 +89,15 @@ impl Exact {
         if self.digits == i256::ZERO {
             return Some(i256::ZERO);
         }
-        let shift = scale - self.scale;
+        let shift = scale.checked_sub(self.scale)?;
+        if let (Some(digits), Some(power)) = (self.digits.to_i128(), small_power(shift.unsigned_abs())) {
+            if shift <= 0 {
+                return Some(i256::from_i128(divide_half_up(digits, power)));
+            }
+            if let Some(digits) = digits.checked_mul(power) {
+                return Some(i256::from_i128(digits));
+            }
+        }
         if shift >= 0 {
             return self.digits.checked_mul(power_of_ten(u32::try_from(shift).ok()?)?);
         }
@@ -67,6 +114,9 @@ impl Exact {
 
     /// How many digits the value has; zero has one.
     pub(crate) fn precision(self) -> u32 {
+        if let Some(small) = self.digits.to_i128() {
+            return small.unsigned_abs().checked_ilog10().unwrap_or(0) + 1;
+        }
         let (mut rest, mut n) = (self.digits, 0);
         while rest != i256::ZERO {
             rest = rest.wrapping_div(TEN);
@@ -76,13 +126,43 @@ impl Exact {
     }
 }
 
+/// A quotient by a positive divisor, halves away from zero.
+pub(crate) fn divide_half_up(value: i128, divisor: i128) -> i128 {
+    let (quotient, rest) = (value / divisor, (value % divisor).unsigned_abs());
+    let up = rest >= divisor.unsigned_abs() - rest && rest > 0;
+    if up { quotient + value.signum() } else { quotient }
+}
+
+/// Sign, digits before and after the point, and the exponent of a number's text.
+fn parts(text: &str) -> Option<(bool, &str, &str, i32)> {
+    let (mantissa, exponent) = match text.find(['e', 'E']) {
+        Some(at) => (&text[..at], text[at + 1..].parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let (negative, unsigned) = match mantissa.as_bytes().first()? {
+        b'-' => (true, &mantissa[1..]),
+        b'+' => (false, &mantissa[1..]),
+        _ => (false, mantissa),
+    };
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+    let is_number =
+        whole.len() + fraction.len() > 0 && whole.bytes().chain(fraction.bytes()).all(|digit| digit.is_ascii_digit());
+    is_number.then_some((negative, whole, fraction, exponent))
+}
+
 /// 10 to a power, if it fits.
 pub(crate) fn power_of_ten(power: u32) -> Option<i256> {
+    if let Some(small) = small_power(power) {
+        return Some(i256::from_i128(small));
+    }
     (power <= SqlType::MAX_DECIMAL_PRECISION).then(|| TEN.wrapping_pow(power))
 }
 
 /// True if digits fit a precision.
 pub(crate) fn fits(digits: i256, precision: u32) -> bool {
+    if let (Some(digits), Some(limit)) = (digits.to_i128(), small_power(precision)) {
+        return digits.unsigned_abs() < limit.unsigned_abs();
+    }
     power_of_ten(precision).is_none_or(|limit| digits.wrapping_abs() < limit)
 }
 
@@ -129,18 +209,37 @@ pub(crate) fn digits(array: &ArrayRef) -> Box<dyn Iterator<Item = Option<i256>> 
 
 /// A scaled integer as plain text: `-1.50`, `0.05`.
 pub(crate) fn plain(digits: i256, scale: u32) -> String {
-    let text = digits.to_string();
-    let scale = scale as usize;
-    if scale == 0 {
-        return text;
+    let mut text = Vec::new();
+    let scale = u8::try_from(scale).expect("typing bounds the places of decimals");
+    match digits.to_i128() {
+        Some(small) => push_decimal128(&mut text, small, scale),
+        None => push_decimal256(&mut text, digits, scale),
     }
-    let (sign, magnitude) = match text.strip_prefix('-') {
-        Some(rest) => ("-", rest),
-        None => ("", text.as_str()),
-    };
-    let padded = format!("{magnitude:0>width$}", width = scale + 1);
-    let (whole, fraction) = padded.split_at(padded.len() - scale);
-    format!("{sign}{whole}.{fraction}")
+    String::from_utf8(text).expect("digits are ASCII")
+}
+
+/// Appends a scaled integer as plain text.
+pub(crate) fn push_small(digits: i128, scale: u32, out: &mut String) {
+    if digits < 0 {
+        out.push('-');
+    }
+    let mut buffer = itoa::Buffer::new();
+    let text = buffer.format(digits.unsigned_abs());
+    let scale = scale as usize;
+    match text.len().checked_sub(scale) {
+        Some(0) | None => {
+            out.push_str("0.");
+            (text.len()..scale).for_each(|_| out.push('0'));
+            out.push_str(text);
+        }
+        Some(whole) => {
+            out.push_str(&text[..whole]);
+            if scale > 0 {
+                out.push('.');
+                out.push_str(&text[whole..]);
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -136,8 +136,13 @@ fn parse<'a, T>(
 
 /// TRUE for any beginning of true or yes, in any case; FALSE for all other text.
 fn is_true(text: &str) -> bool {
-    let lower = text.to_lowercase();
-    !lower.is_empty() && ("true".starts_with(&lower) || "yes".starts_with(&lower))
+    let begins = |word: &str| word.get(..text.len()).is_some_and(|start| start.eq_ignore_ascii_case(text));
+    !text.is_empty() && (begins("true") || begins("yes"))
+}
+
+/// A text without what `String.trim` takes off its ends.
+fn java_trim(text: &str) -> &str {
+    text.trim_matches(|c| c <= ' ')
 }
 
 fn saturating_i32(value: i64) -> i32 {

@@ -1,12 +1,17 @@
 //! Casts of ARRAY, MAP and STRUCT by their parts.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, ListArray, MapArray, StructArray, new_null_array};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, ListArray, MapArray, StructArray, UInt64Array, new_null_array,
+};
 use datafusion::arrow::buffer::OffsetBuffer;
+use datafusion::arrow::compute::take;
 use datafusion::arrow::datatypes::{DataType, Field};
 
 use super::{Failure, cast};
+use crate::expressions::map_array;
 use crate::types::{SqlType, StructField};
 
 /// Every element.
@@ -30,49 +35,63 @@ pub(super) fn map(
     let (mut of_keys, mut of_values) = (Vec::new(), Vec::new());
     let keys = cast(map.keys(), from.0, to.0, &mut of_keys);
     let values = cast(map.values(), from.1, to.1, &mut of_values);
-    let failed_keys = !of_keys.is_empty();
+    // A map cannot hold a NULL key, nor one key twice.
+    let rebuilt = !of_keys.is_empty() || !keeps_apart(from.0, to.0);
     lift(of_keys, map.offsets(), failures);
     lift(of_values, map.offsets(), failures);
-    let target = SqlType::Map(Box::new(to.0.clone()), Box::new(to.1.clone())).arrow();
-    if failed_keys {
-        // A map cannot hold a NULL key; its row has failed in any case, so any map of the type will do.
-        return rebuild_without(map, &keys, &values, &target);
+    let target = SqlType::Map(Box::new(to.0.clone()), Box::new(to.1.clone()));
+    if rebuilt {
+        return rebuild(map, &keys, &values, &target);
     }
-    let DataType::Map(entries_field, _) = &target else { unreachable!("a MAP has an Arrow map") };
+    let DataType::Map(entries_field, _) = target.arrow() else { unreachable!("a MAP has an Arrow map") };
     let DataType::Struct(fields) = entries_field.data_type() else { unreachable!("entries are a struct") };
     let entries = StructArray::new(fields.clone(), vec![keys, values], None);
-    Arc::new(MapArray::new(Arc::clone(entries_field), map.offsets().clone(), entries, map.nulls().cloned(), false))
+    Arc::new(MapArray::new(Arc::clone(&entries_field), map.offsets().clone(), entries, map.nulls().cloned(), false))
 }
 
-/// The map with the rows that hold a NULL key made NULL.
-fn rebuild_without(map: &MapArray, keys: &ArrayRef, values: &ArrayRef, target: &DataType) -> ArrayRef {
-    let DataType::Map(entries_field, _) = target else { unreachable!("a MAP has an Arrow map") };
-    let DataType::Struct(fields) = entries_field.data_type() else { unreachable!("entries are a struct") };
+/// True if different values stay different in a cast.
+fn keeps_apart(from: &SqlType, to: &SqlType) -> bool {
+    use SqlType::{BigInt, Boolean, Date, Double, Integer, String, Timestamp};
+    from == to
+        || matches!(
+            (from, to),
+            (Boolean | Integer | BigInt | Double | Date, String) | (Integer, BigInt | Double) | (Date, Timestamp)
+        )
+}
+
+/// The map with other keys and values: NULL where a key is, since its row has failed; of equal keys the last wins, at
+/// the place of the first.
+fn rebuild(map: &MapArray, keys: &ArrayRef, values: &ArrayRef, target: &SqlType) -> ArrayRef {
+    let SqlType::Map(key_type, _) = target else { unreachable!("maps are cast to maps") };
     let offsets = map.offsets();
-    let mut kept: Vec<u64> = Vec::new();
+    // Values of one simple type are equal if they print alike.
+    let texts = super::text::of_array(keys, key_type);
+    let (mut key_at, mut value_at): (Vec<u64>, Vec<u64>) = (Vec::new(), Vec::new());
     let mut lengths = Vec::with_capacity(map.len());
     let mut valid = Vec::with_capacity(map.len());
+    let mut seen: HashMap<&str, usize> = HashMap::new();
     for row in 0..map.len() {
         let range = offsets[row] as usize..offsets[row + 1] as usize;
         let good = map.is_valid(row) && range.clone().all(|i| keys.is_valid(i));
-        valid.push(good);
-        lengths.push(if good { range.len() } else { 0 });
-        if good {
-            kept.extend(range.map(|i| i as u64));
+        let start = key_at.len();
+        seen.clear();
+        for i in range.filter(|_| good) {
+            match seen.get(texts.value(i)) {
+                Some(known) => value_at[*known] = i as u64,
+                None => {
+                    seen.insert(texts.value(i), key_at.len());
+                    key_at.push(i as u64);
+                    value_at.push(i as u64);
+                }
+            }
         }
+        valid.push(good);
+        lengths.push(key_at.len() - start);
     }
-    let indices = datafusion::arrow::array::UInt64Array::from(kept);
-    let pick = |array: &ArrayRef| {
-        datafusion::arrow::compute::take(array.as_ref(), &indices, None).expect("positions come from the array itself")
+    let pick = |array: &ArrayRef, at: Vec<u64>| {
+        take(array.as_ref(), &UInt64Array::from(at), None).expect("positions come from the array itself")
     };
-    let entries = StructArray::new(fields.clone(), vec![pick(keys), pick(values)], None);
-    Arc::new(MapArray::new(
-        Arc::clone(entries_field),
-        OffsetBuffer::from_lengths(lengths),
-        entries,
-        Some(valid.into()),
-        false,
-    ))
+    map_array(pick(keys, key_at), pick(values, value_at), lengths, Some(valid.into()), target)
 }
 
 /// Fields of one name; the others are dropped or NULL.

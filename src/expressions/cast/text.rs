@@ -5,11 +5,12 @@ use std::fmt::Write;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringArray, StringBuilder};
 use datafusion::arrow::datatypes::{
     Date32Type, Decimal128Type, Decimal256Type, Float64Type, Int32Type, Int64Type, Time32MillisecondType,
-    TimestampMillisecondType, i256,
+    TimestampMillisecondType,
 };
 
 use super::{decimal_text, time_text};
 use crate::types::SqlType;
+use crate::types::java_number::double_to_string;
 
 /// Prints the value at a position, which is not NULL.
 pub(crate) type Printer<'a> = Box<dyn Fn(usize, &mut String) + 'a>;
@@ -48,14 +49,12 @@ pub(crate) fn printer<'a>(array: &'a ArrayRef, ty: &SqlType) -> Printer<'a> {
         }
         SqlType::Double => {
             let values = array.as_primitive::<Float64Type>();
-            Box::new(move |i, out| out.push_str(&java_double(values.value(i))))
+            Box::new(move |i, out| out.push_str(&double_to_string(values.value(i))))
         }
         SqlType::Decimal { scale, .. } => {
             let scale = *scale;
             match array.as_primitive_opt::<Decimal128Type>() {
-                Some(values) => {
-                    Box::new(move |i, out| out.push_str(&decimal_text::plain(i256::from_i128(values.value(i)), scale)))
-                }
+                Some(values) => Box::new(move |i, out| decimal_text::push_small(values.value(i), scale, out)),
                 None => {
                     let values = array.as_primitive::<Decimal256Type>();
                     Box::new(move |i, out| out.push_str(&decimal_text::plain(values.value(i), scale)))
@@ -76,15 +75,15 @@ pub(crate) fn printer<'a>(array: &'a ArrayRef, ty: &SqlType) -> Printer<'a> {
         }
         SqlType::Time => {
             let values = array.as_primitive::<Time32MillisecondType>();
-            Box::new(move |i, out| out.push_str(&time_text::time(values.value(i))))
+            Box::new(move |i, out| time_text::push_time(values.value(i), out))
         }
         SqlType::Date => {
             let values = array.as_primitive::<Date32Type>();
-            Box::new(move |i, out| out.push_str(&time_text::date(values.value(i))))
+            Box::new(move |i, out| time_text::push_date(values.value(i), out))
         }
         SqlType::Timestamp => {
             let values = array.as_primitive::<TimestampMillisecondType>();
-            Box::new(move |i, out| out.push_str(&time_text::timestamp(values.value(i))))
+            Box::new(move |i, out| time_text::push_timestamp(values.value(i), out))
         }
         SqlType::Array(element) => {
             let list = array.as_list::<i32>();
@@ -146,43 +145,4 @@ fn or_null<'a>(array: &'a ArrayRef, ty: &SqlType) -> Printer<'a> {
 
 fn range(offsets: &[i32], row: usize) -> std::ops::Range<usize> {
     offsets[row] as usize..offsets[row + 1] as usize
-}
-
-/// `Double.toString`: `1.0`, `1.0E10`, `1.0E-5`, `NaN`, `Infinity`.
-pub(crate) fn java_double(value: f64) -> String {
-    if value.is_nan() {
-        return "NaN".to_owned();
-    }
-    if value.is_infinite() {
-        return if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
-    }
-    let magnitude = value.abs();
-    if magnitude == 0.0 || (1e-3..1e7).contains(&magnitude) {
-        let text = format!("{value}");
-        return if text.contains('.') { text } else { format!("{text}.0") };
-    }
-    let text = format!("{value:e}");
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    if mantissa.contains('.') { format!("{mantissa}E{exponent}") } else { format!("{mantissa}.0E{exponent}") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::java_double;
-
-    #[test]
-    fn doubles_print_as_in_java() {
-        for (value, expected) in [
-            (1.0, "1.0"),
-            (-0.0, "-0.0"),
-            (1e7, "1.0E7"),
-            (12_345_678.9, "1.23456789E7"),
-            (0.001, "0.001"),
-            (0.0001, "1.0E-4"),
-            (1e20, "1.0E20"),
-            (f64::NEG_INFINITY, "-Infinity"),
-        ] {
-            assert_eq!(java_double(value), expected);
-        }
-    }
 }

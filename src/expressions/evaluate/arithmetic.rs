@@ -4,7 +4,10 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, StringArray, StringBuilder};
+use datafusion::arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, StringArray, StringBuilder,
+};
+use datafusion::arrow::buffer::NullBuffer;
 use datafusion::arrow::compute::kernels::numeric;
 use datafusion::arrow::datatypes::{ArrowNativeTypeOp, DataType, Int32Type, Int64Type};
 
@@ -75,27 +78,63 @@ where
     T: ArrowPrimitiveType,
     T::Native: ArrowNativeTypeOp,
 {
-    if right.is_constant() && !right.has_nulls() {
-        let divisor = right.array().as_primitive::<T>().value(0);
-        if !divisor.is_zero() {
-            let quotients = left.array().as_primitive::<T>().unary::<_, T>(|value| {
-                if remainder { value.mod_wrapping(divisor) } else { value.div_wrapping(divisor) }
-            });
-            return Arc::new(quotients);
+    let by = |value: T::Native, divisor: T::Native| {
+        if remainder { value.mod_wrapping(divisor) } else { value.div_wrapping(divisor) }
+    };
+    if right.is_constant() && !right.has_nulls() && !right.array().as_primitive::<T>().value(0).is_zero() {
+        return Arc::new(zip::<T, T, T>(left, right, rows, by));
+    }
+    Arc::new(zip_checked::<T>(left, right, rows, failures, |value, divisor| {
+        if divisor.is_zero() { Err("/ by zero") } else { Ok(by(value, divisor)) }
+    }))
+}
+
+/// `f` of two operands by row, NULL where one is. `f` is also asked about what stands behind NULLs.
+pub(super) fn zip<L, R, T>(
+    left: &Value,
+    right: &Value,
+    rows: usize,
+    f: impl Fn(L::Native, R::Native) -> T::Native,
+) -> PrimitiveArray<T>
+where
+    L: ArrowPrimitiveType,
+    R: ArrowPrimitiveType,
+    T: ArrowPrimitiveType,
+{
+    let (l, r) = (left.array().as_primitive::<L>(), right.array().as_primitive::<R>());
+    match (left.is_constant(), right.is_constant()) {
+        (true, false) if l.is_null(0) => PrimitiveArray::new_null(rows),
+        (false, true) if r.is_null(0) => PrimitiveArray::new_null(rows),
+        (true, false) => {
+            let known = l.value(0);
+            r.unary(|value| f(known, value))
+        }
+        (false, true) => {
+            let known = r.value(0);
+            l.unary(|value| f(value, known))
+        }
+        _ => {
+            let values: Vec<T::Native> = l.values().iter().zip(r.values()).map(|(a, b)| f(*a, *b)).collect();
+            PrimitiveArray::new(values.into(), NullBuffer::union(l.nulls(), r.nulls()))
         }
     }
+}
+
+/// As [`zip`], where `f` may fail rows.
+pub(super) fn zip_checked<T: ArrowPrimitiveType>(
+    left: &Value,
+    right: &Value,
+    rows: usize,
+    failures: &mut Vec<Failure>,
+    f: impl Fn(T::Native, T::Native) -> Result<T::Native, &'static str>,
+) -> PrimitiveArray<T> {
     let (l, r) = (left.typed::<PrimitiveArray<T>>(), right.typed::<PrimitiveArray<T>>());
-    let results: PrimitiveArray<T> = (0..rows)
+    (0..rows)
         .map(|row| {
-            let (value, divisor) = (l.get(row)?, r.get(row)?);
-            if divisor.is_zero() {
-                failures.push((row, "/ by zero".into()));
-                return None;
-            }
-            Some(if remainder { value.mod_wrapping(divisor) } else { value.div_wrapping(divisor) })
+            let result = f(l.get(row)?, r.get(row)?);
+            result.map_err(|message| failures.push((row, message.into()))).ok()
         })
-        .collect();
-    Arc::new(results)
+        .collect()
 }
 
 /// IEEE arithmetic: division by zero is infinite or NaN.

@@ -1,12 +1,11 @@
 //! Function calls, and the lambdas that functions apply.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, UInt64Array};
 use datafusion::arrow::compute::take;
 
-use super::value::{Failure, Outcome, Value};
+use super::value::{Failure, Outcome, Value, first_of_each_row};
 use super::{Arguments, Evaluator, Frame};
 use crate::expressions::EvaluationContext;
 use crate::expressions::program::{Lambda, Node};
@@ -30,6 +29,7 @@ impl<'a> Evaluator<'a> {
                 if units.get(i).copied().unwrap_or(false) { outcome.end_unit() } else { outcome }
             })
             .collect();
+        let outcomes = if function.stops_at_value { self.until_value(outcomes) } else { outcomes };
         let mut args = self.collect(outcomes);
         // Chance differs by row, and a lambda may read columns of the row.
         if args.constant && (!function.is_deterministic() || lambdas.iter().any(|lambda| !lambda.captures.is_empty())) {
@@ -53,18 +53,10 @@ impl<'a> Evaluator<'a> {
         let array = (function.kernel)(&mut call);
         debug_assert_eq!(array.len(), args.rows, "{} gives a value per row", function.name);
         debug_assert_eq!(array.data_type(), &function.returns.arrow(), "{} gives the type it says", function.name);
+        // Kernels report a row once unless a forbidden NULL was reported before them.
         let own = first_of_each_row(call.failures);
         args.outcome(array, own)
     }
-}
-
-/// The first failure of each row. Kernels report a row once unless a forbidden NULL was reported before them.
-fn first_of_each_row(mut failures: Vec<Failure>) -> Vec<Failure> {
-    if failures.len() > 1 {
-        let mut seen = HashSet::with_capacity(failures.len());
-        failures.retain(|(row, _)| seen.insert(*row));
-    }
-    failures
 }
 
 /// A lambda with the columns that it may read.

@@ -111,6 +111,31 @@ impl<'a> Evaluator<'a> {
         Outcome { value: Value::column(array), failures }
     }
 
+    /// The arguments of a function that asks them in turn until one is not null: those behind it report no failures.
+    pub(super) fn until_value(&self, outcomes: Vec<Outcome>) -> Vec<Outcome> {
+        if outcomes.iter().all(|outcome| outcome.failures.is_empty()) {
+            return outcomes;
+        }
+        let constant = outcomes.iter().all(|outcome| outcome.value.is_constant());
+        let rows = if constant { 1 } else { self.frame.rows };
+        let mut open = BooleanBuffer::new_set(rows);
+        outcomes
+            .into_iter()
+            .map(|outcome| {
+                let mut outcome = if constant { outcome } else { outcome.into_rows(rows) };
+                outcome.failures.retain(|row| open.value(row));
+                if let Some(failed) = outcome.failures.failed(rows) {
+                    open = &open & &!&failed;
+                }
+                open = match outcome.value.array().nulls() {
+                    Some(nulls) => &open & &!nulls.inner(),
+                    None => BooleanBuffer::new_unset(rows),
+                };
+                outcome
+            })
+            .collect()
+    }
+
     /// A result of a CASE for the rows that take it: one value per row, or one for all.
     fn branch(&mut self, node: &'a Node, arg: usize, taken: &BooleanBuffer, failures: &mut Failures) -> ArrayRef {
         let rows = self.frame.rows;

@@ -168,7 +168,8 @@ impl<'a> Evaluator<'a> {
         let args = self.arguments(&node.args);
         let mut own = Vec::new();
         let array = cast(args.values[0].array(), from, self.result_type(node), &mut own);
-        let outcome = args.outcome(array, own);
+        // Several parts of a container may fail in one row.
+        let outcome = args.outcome(array, value::first_of_each_row(own));
         if ends_unit { outcome.end_unit() } else { outcome }
     }
 

@@ -11,10 +11,12 @@
 //! shared sub-expression has one result wherever it stands.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayAccessor, ArrayRef, BooleanBufferBuilder, Datum, UInt64Array, make_array, new_null_array,
+    Array, ArrayAccessor, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, Datum, UInt64Array, make_array,
+    new_null_array,
 };
 use datafusion::arrow::buffer::{BooleanBuffer, NullBuffer};
 use datafusion::arrow::compute::take;
@@ -141,6 +143,15 @@ where
 /// A row on which something failed, and why.
 pub(crate) type Failure = (usize, Cow<'static, str>);
 
+/// The first failure of each row.
+pub(crate) fn first_of_each_row(mut failures: Vec<Failure>) -> Vec<Failure> {
+    if failures.len() > 1 {
+        let mut seen = HashSet::with_capacity(failures.len());
+        failures.retain(|(row, _)| seen.insert(*row));
+    }
+    failures
+}
+
 /// The rows on which something failed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Failures {
@@ -242,6 +253,12 @@ pub(crate) fn null_where(array: &ArrayRef, gone: &BooleanBuffer) -> ArrayRef {
 pub(crate) fn with_nulls(array: &ArrayRef, nulls: Option<NullBuffer>) -> ArrayRef {
     if matches!(array.data_type(), datafusion::arrow::datatypes::DataType::Null) {
         return Arc::clone(array);
+    }
+    // A window into bits has an offset of its own, to which a buffer of nulls does not fit.
+    if let Some(truths) = array.as_boolean_opt() {
+        let bits = truths.values();
+        let bits = if bits.offset() == 0 { bits.clone() } else { BooleanBuffer::new(bits.sliced(), 0, bits.len()) };
+        return Arc::new(BooleanArray::new(bits, nulls));
     }
     let data = array.to_data().into_builder().nulls(nulls).build();
     make_array(data.expect("a null buffer of the array's own length fits"))

@@ -1,5 +1,11 @@
 //! Random values against slow oracles that compute row by row.
 
+mod arithmetic;
+mod casts;
+mod comparisons;
+mod logic;
+mod patterns;
+
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, AsArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray};

@@ -17,11 +17,13 @@ pub(super) fn functions() -> Vec<Function> {
             .overload("first T, others T...", "T", |call| {
                 choose(call, |call, row| (0..call.args.len()).find(|i| !call.args[*i].is_null(row)))
             })
+            .stopping_at_value()
             .example("COALESCE(NULL, 'a', 'b') -> 'a'"),
         Function::scalar("IFNULL", "CONDITIONAL", "The first argument, or the second where the first is null.")
             .overload("expression T, alternative T", "T", |call| {
                 choose(call, |call, row| (0..2).find(|i| !call.args[*i].is_null(row)))
-            }),
+            })
+            .stopping_at_value(),
         Function::scalar("NULLIF", "CONDITIONAL", "Null where the two arguments are equal, else the first.").overload(
             "left T, right T",
             "T",

@@ -17,6 +17,7 @@ use crate::expressions::{map_array, text, time_text};
 use crate::functions::Function;
 use crate::functions::call::{Call, Message};
 use crate::types::SqlType;
+use crate::types::java_number::double_to_string;
 
 const CATEGORY: &str = "JSON";
 
@@ -253,7 +254,7 @@ fn to_json(array: &ArrayRef, row: usize, ty: &SqlType) -> Json {
     };
     match ty {
         SqlType::Boolean => Json::Bool(array.as_boolean().value(row)),
-        SqlType::Double => number(text::java_double(array.as_primitive::<Float64Type>().value(row))),
+        SqlType::Double => number(double_to_string(array.as_primitive::<Float64Type>().value(row))),
         SqlType::Integer | SqlType::BigInt | SqlType::Decimal { .. } => number(printed(ty)),
         SqlType::String => Json::String(array.as_string::<i32>().value(row).to_owned()),
         SqlType::Bytes => Json::String(STANDARD.encode(array.as_binary::<i32>().value(row))),

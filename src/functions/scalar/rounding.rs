@@ -7,7 +7,7 @@ use datafusion::arrow::datatypes::i256;
 
 use super::math::same;
 use crate::expressions::decimal_text::{self, Exact, power_of_ten};
-use crate::expressions::{decimal_digits, decimal_to_f64, text::java_double};
+use crate::expressions::{decimal_digits, decimal_to_f64, shortest_decimal};
 use crate::functions::Function;
 use crate::functions::call::{Call, Message};
 use crate::types::SqlType;
@@ -91,7 +91,7 @@ fn double_places(call: &mut Call<'_>, mode: Mode) -> ArrayRef {
     let (value, places) = (call.double(0), call.int(1));
     call.rows::<_, Float64Array>(|row| {
         let (Some(x), Some(places)) = (value.get(row), places.get(row)) else { return Ok(None) };
-        let exact = Exact::parse(&java_double(x)).ok_or(Message::from("Infinite or NaN"))?;
+        let exact = shortest_decimal(x).ok_or(Message::from("Infinite or NaN"))?;
         let rounded = round(exact, places, mode);
         let scale = u32::try_from(rounded.scale.max(0)).unwrap_or(0);
         let digits = if rounded.scale < 0 { rounded.rescale(0).unwrap_or(i256::ZERO) } else { rounded.digits };
