@@ -62,7 +62,11 @@ impl Engine {
 pub(super) fn topic_config(plan: &crate::planner::TopicPlan) -> TopicConfig {
     /// Kafka's default: a week.
     const DEFAULT_RETENTION_MS: i64 = 7 * 24 * 60 * 60 * 1000;
-    let cleanup = if plan.compacted { CleanupPolicy::Compact } else { CleanupPolicy::Delete };
+    let cleanup = match (plan.compacted, plan.retention_ms) {
+        (true, Some(_)) => CleanupPolicy::CompactDelete,
+        (true, None) => CleanupPolicy::Compact,
+        (false, _) => CleanupPolicy::Delete,
+    };
     let retention_ms = match (plan.compacted, plan.retention_ms) {
         (_, Some(retention)) if retention >= 0 => Some(retention),
         (_, Some(_)) | (true, None) => None,

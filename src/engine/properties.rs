@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::diagnostics::{Code, Diagnostic};
 use crate::formats::FormatName;
-use crate::settings::{self, Definition, Effect, Property};
+use crate::settings::{self, ByteSize, Definition, Effect, Property, SettingValue};
 
 /// Settings that a request may not name: they say what the server is.
 const IMMUTABLE: &[&str] = &["service.id", "data.dir", "bootstrap.servers", "listen", "queries.file", "insecure"];
@@ -102,6 +102,11 @@ impl Properties {
         self.get(name).map_or(default, |value| value.eq_ignore_ascii_case("true"))
     }
 
+    /// A size in bytes, if one was given.
+    pub(super) fn size(&self, name: &str) -> Option<u64> {
+        self.get(name).and_then(|value| ByteSize::read(value.trim()).ok()).map(|size| size.0)
+    }
+
     /// A format's name, unless it was not given or is empty.
     pub(super) fn format(&self, name: &str) -> Option<FormatName> {
         self.get(name).and_then(FormatName::from_name)
@@ -138,6 +143,10 @@ fn check_value(definition: &Definition, name: &str, value: &str) -> Result<(), D
         "variable.substitution" | "emit.final.kafka-loss" if !["true", "false"].contains(&lower.as_str()) => {
             refuse("It must be 'true' or 'false'.".to_owned())
         }
+        "cache.max.bytes.buffering" => match ByteSize::read(value.trim()) {
+            Ok(_) => Ok(()),
+            Err(expected) => refuse(format!("It must be {expected}.")),
+        },
         _ => Ok(()),
     }
 }
@@ -162,6 +171,8 @@ mod tests {
         check("auto.offset.reset", "yesterday", "must be 'earliest' or 'latest'");
         check("auto.ofset.reset", "latest", "Did you mean \"auto.offset.reset\"?");
         check("ksql.streams.consumer.max.poll.records", "7", "max.poll.records");
+        check("ksql.streams.cache.max.bytes.buffering", "0", r#"{"cache.max.bytes.buffering": "0"}"#);
+        check("cache.max.bytes.buffering", "much", "It must be a size such as 64MiB");
         check("bootstrap.servers", "x:1", "cannot be changed by a statement");
         check("ksql.persistence.default.format.value", "yaml", "Unknown format: yaml");
         check("ksql.persistence.default.format.value", "json", r#"{"format.default.value": "json"}"#);

@@ -52,6 +52,8 @@ impl Session {
             output_topic_prefix: properties.get("topic.name.prefix").unwrap_or_default().to_owned(),
             compatibility,
             key_follows_select: properties.is_on("ksql.new.query.planner.enabled", false),
+            every_update: properties.size("cache.max.bytes.buffering").is_some_and(|bytes| bytes == 0),
+            final_with_loss: properties.is_on("emit.final.kafka-loss", false),
             ..PlanSettings::default()
         }
     }

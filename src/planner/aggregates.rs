@@ -1,39 +1,46 @@
 //! The aggregate calls of a query: found, typed, and checked against what feeds them.
 
 use super::analyze::Analyzer;
+use super::compatibility;
+use super::graph::{self, ProjectColumn};
 use super::group_by;
+use super::names::unique;
+use super::partition_by::KeyPart;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::expressions::{EdgeSchema, type_of};
+use crate::expressions::{EdgeColumn, EdgeSchema, type_of};
 use crate::formats::FormatName;
-use crate::functions::{Argument, Kind, Returns};
-use crate::sql::ast::{Expr, ExprKind, SourceKind};
+use crate::functions::aggregate::{AggregateFunction, Parameter};
+use crate::functions::{Argument, FunctionRegistry, Kind, Returns};
+use crate::sql::ast::{Expr, ExprKind, Literal, TypeName, UnaryOp};
 use crate::types::{Name, SqlType};
 
-/// A call, and the column its result has behind the grouping.
+/// A call, as written and as it is computed.
 #[derive(Debug, Clone)]
-pub(super) struct AggregateCall {
-    pub(super) name: Name,
-    pub(super) function: Name,
+struct Call {
     /// Over the edge before the grouping.
-    pub(super) expr: Expr,
-    pub(super) ty: SqlType,
+    written: Expr,
+    call: graph::AggregateCall,
+    function: AggregateFunction,
 }
 
 /// All calls of a query; equal calls are one.
 pub(super) struct Aggregates<'a> {
     analyzer: &'a Analyzer<'a>,
     edge: &'a EdgeSchema,
-    calls: Vec<AggregateCall>,
+    grouping: &'a [KeyPart],
+    calls: Vec<Call>,
+    arguments: Vec<ProjectColumn>,
+    unbuilt: Option<Diagnostic>,
 }
 
 impl<'a> Aggregates<'a> {
     /// No calls yet; arguments are expressions over `edge`.
-    pub(super) fn new(analyzer: &'a Analyzer<'a>, edge: &'a EdgeSchema) -> Self {
-        Self { analyzer, edge, calls: vec![] }
+    pub(super) fn new(analyzer: &'a Analyzer<'a>, edge: &'a EdgeSchema, grouping: &'a [KeyPart]) -> Self {
+        Self { analyzer, edge, grouping, calls: vec![], arguments: vec![], unbuilt: None }
     }
 
-    pub(super) fn calls(&self) -> &[AggregateCall] {
-        &self.calls
+    pub(super) fn is_empty(&self) -> bool {
+        self.calls.is_empty()
     }
 
     pub(super) fn makes_window_bounds(&self) -> bool {
@@ -44,14 +51,29 @@ impl<'a> Aggregates<'a> {
         group_by::refuse_window_bounds(self.analyzer, expr)
     }
 
+    /// The columns of the results.
+    pub(super) fn columns(&self) -> impl Iterator<Item = EdgeColumn> {
+        self.calls.iter().map(|call| EdgeColumn { name: call.call.name.clone(), ty: call.function.result.clone() })
+    }
+
+    /// The first call of a function that is not built yet.
+    pub(super) fn unbuilt(&self) -> Option<Diagnostic> {
+        self.unbuilt.clone()
+    }
+
+    /// What is computed, and the columns that it reads.
+    pub(super) fn into_parts(self) -> (Vec<graph::AggregateCall>, Vec<ProjectColumn>) {
+        (self.calls.into_iter().map(|call| call.call).collect(), self.arguments)
+    }
+
     /// The column that stands for an aggregate call; `None` if the expression is none.
     pub(super) fn call(&mut self, expr: &Expr) -> Result<Option<Expr>, Diagnostic> {
         let ExprKind::Call { function, args } = &expr.kind else { return Ok(None) };
         if self.analyzer.ctx.functions.kind(function) != Some(Kind::Aggregate) {
             return Ok(None);
         }
-        let column = |call: &AggregateCall| Expr::new(Expr::column(call.name.clone()).kind, expr.span);
-        if let Some(known) = self.calls.iter().find(|call| call.expr == *expr) {
+        let column = |call: &Call| Expr::new(Expr::column(call.call.name.clone()).kind, expr.span);
+        if let Some(known) = self.calls.iter().find(|call| call.written == *expr) {
             return Ok(Some(column(known)));
         }
         if let Some(inner) = args.iter().find(|arg| self.analyzer.calls(arg, Kind::Aggregate)) {
@@ -60,134 +82,178 @@ impl<'a> Aggregates<'a> {
         for arg in args {
             group_by::refuse_window_bounds(self.analyzer, arg)?;
         }
-        check_literals(function, args)?;
-        let ty = self.result_type(function, args, expr)?;
-        let name = Name::new(format!("KSQL_AGG_{}", self.calls.len()));
-        let call = AggregateCall { name, function: function.clone(), expr: expr.clone(), ty };
+        let (args, parameters) = split(function, args)?;
+        let function = self.typed(function, &args, &parameters, expr)?;
+        let arguments = args.iter().zip(&function.arguments).map(|(arg, ty)| self.argument(arg, ty)).collect();
+        let taken = |name: &Name| self.grouping.iter().any(|part| part.edge == *name);
+        let name = unique(&format!("KSQL_AGG_{}", self.calls.len()), taken);
+        let call = graph::AggregateCall {
+            name,
+            function: function.name.clone(),
+            arguments,
+            parameters,
+            distinct: function.distinct,
+            filter: None,
+            previous: false,
+        };
+        let call = Call { written: expr.clone(), call, function };
         let column = column(&call);
         self.calls.push(call);
         Ok(Some(column))
     }
 
-    fn result_type(&self, function: &Name, args: &[Expr], call: &Expr) -> Result<SqlType, Diagnostic> {
+    fn typed(
+        &mut self,
+        function: &Name,
+        args: &[&Expr],
+        parameters: &[Parameter],
+        call: &Expr,
+    ) -> Result<AggregateFunction, Diagnostic> {
         let functions = self.analyzer.ctx.functions;
-        let mut given = Vec::with_capacity(args.len());
-        for arg in args {
-            if arg.kind != ExprKind::Star {
-                given.push(type_of(arg, self.edge, functions)?.map_or(Argument::Null, Argument::Typed));
+        let types = args.iter().map(|arg| type_of(arg, self.edge, functions)).collect::<Result<Vec<_>, _>>()?;
+        match AggregateFunction::resolve(function, &types, parameters, false, functions) {
+            Err(error) if error.code == Code::NotImplemented => {
+                self.unbuilt.get_or_insert(error.at(call.span));
+                unbuilt_function(function, types, parameters, functions).map_err(|error| error.at(call.span))
             }
+            typed => typed.map_err(|error| error.at(call.span)),
         }
-        // Signatures over DECIMAL depend on precision and come with the aggregates themselves.
-        let decimal = given.iter().find_map(|argument| match argument {
-            Argument::Typed(ty @ SqlType::Decimal { .. }) => Some(ty.clone()),
-            _ => None,
-        });
-        let resolved = match (functions.resolve(function, &given), decimal) {
-            (Ok(resolved), _) => resolved,
-            (Err(_), Some(ty)) => return Ok(ty),
-            (Err(_), None) if is_top(function) && args.len() > 2 => {
-                return Ok(SqlType::Array(Box::new(SqlType::String)));
+    }
+
+    /// The column before the aggregation that holds an argument.
+    fn argument(&mut self, arg: &Expr, ty: &SqlType) -> Name {
+        if let Some(part) = self.grouping.iter().find(|part| part.is(arg)) {
+            return part.edge.clone();
+        }
+        let expr = match &arg.kind {
+            ExprKind::Literal(Literal::Null) => {
+                let operand = Box::new(arg.clone());
+                Expr::new(ExprKind::Cast { operand, ty: TypeName::from(ty) }, arg.span)
             }
-            (Err(error), None) => return Err(error.at(call.span)),
+            _ => arg.clone(),
         };
-        let ty = match resolved.overload().result() {
-            Returns::Type(ty) => ty.bound(&resolved.bindings),
-            Returns::Rule(..) | Returns::Common(..) => None,
+        if let Some(known) = self.arguments.iter().find(|known| known.expr == expr) {
+            return known.name.clone();
+        }
+        let name = match &expr.kind {
+            ExprKind::Column(column) => column.name.clone(),
+            _ => {
+                let taken = |name: &Name| {
+                    self.edge.index_of(name).is_some() || self.grouping.iter().any(|part| part.edge == *name)
+                };
+                unique(&format!("KSQL_ARG_{}", self.arguments.len()), taken)
+            }
         };
-        Ok(ty.unwrap_or(SqlType::String))
+        self.arguments.push(ProjectColumn { name: name.clone(), expr, needs_value: false });
+        name
     }
 
     /// The calls can be computed over this kind of source, and kept in its value format.
-    pub(super) fn check_source(&self, analyzer: &Analyzer<'_>) -> Result<(), Diagnostic> {
-        if analyzer.result_kind() == SourceKind::Table {
-            let mut without: Vec<&AggregateCall> =
-                self.calls.iter().filter(|call| !withdraws(call.function.as_str())).collect();
-            without.sort_by(|a, b| a.function.cmp(&b.function));
-            without.dedup_by(|a, b| a.function == b.function);
+    pub(super) fn check_source(&self) -> Result<(), Diagnostic> {
+        let analyzer = self.analyzer;
+        if analyzer.is_over_table() {
+            let admitted = |call: &&Call| compatibility::takes_rows_back(&call.function, analyzer.ctx);
+            let mut without: Vec<&Call> = self.calls.iter().filter(|call| !admitted(call)).collect();
+            without.sort_by(|a, b| a.call.function.cmp(&b.call.function));
+            without.dedup_by(|a, b| a.call.function == b.call.function);
             if let Some(first) = without.first() {
-                let listed: Vec<_> = without.iter().map(|call| call.function.to_string()).collect();
+                let listed: Vec<_> = without.iter().map(|call| call.call.function.to_string()).collect();
                 return Err(Diagnostic::new(
                     Code::InvalidGrouping,
                     format!("aggregate functions {} cannot be applied to a table", listed.join(", ")),
                 )
                 .with_detail("They cannot take a row back, so they are only for streams.")
-                .at(first.expr.span));
+                .at(first.written.span));
             }
         }
         if analyzer.source().value.format == FormatName::Delimited
-            && let Some(call) = self.calls.iter().find(|call| keeps_structure(call.function.as_str()))
+            && let Some(call) = self.calls.iter().find(|call| call.function.keeps_structure)
+            && compatibility::keeps_state_in_value_format(analyzer.ctx)
         {
             return Err(Diagnostic::new(
                 Code::InvalidGrouping,
-                format!("aggregate function {} keeps values that format DELIMITED cannot hold", call.function),
+                format!("aggregate function {} keeps values that format DELIMITED cannot hold", call.call.function),
             )
             .with_hint("Remove the function, or change the value format of the source.")
-            .at(call.expr.span));
+            .at(call.written.span));
         }
         Ok(())
     }
 }
 
-/// Parameters that set an aggregate up are constants.
-fn check_literals(function: &Name, args: &[Expr]) -> Result<(), Diagnostic> {
+/// The arguments of a call, and the constants behind them that set the aggregate up.
+fn split<'a>(function: &Name, args: &'a [Expr]) -> Result<(Vec<&'a Expr>, Vec<Parameter>), Diagnostic> {
     let first = match function.as_str() {
         "EARLIEST_BY_OFFSET" | "LATEST_BY_OFFSET" => 1,
-        _ if is_top(function) => args.len().saturating_sub(1).max(1),
-        _ => return Ok(()),
+        // Columns to keep with each value stand before k.
+        "TOPK" | "TOPKDISTINCT" => args.len().saturating_sub(1).max(1),
+        _ => args.len(),
     };
-    let constant = |arg: &Expr| match &arg.kind {
-        ExprKind::Literal(_) => true,
-        ExprKind::Unary { operand, .. } => matches!(operand.kind, ExprKind::Literal(_)),
-        _ => false,
+    let (args, constants) = args.split_at(first.min(args.len()));
+    let parameter = |(index, arg): (usize, &Expr)| {
+        constant(arg).ok_or_else(|| {
+            Diagnostic::new(
+                Code::FunctionArguments,
+                format!("parameter {} of function {function} must be a literal, not {arg}", index + first + 1),
+            )
+            .at(arg.span)
+        })
     };
-    match args.iter().enumerate().skip(first).find(|(_, arg)| !constant(arg)) {
-        Some((index, arg)) => Err(Diagnostic::new(
-            Code::FunctionArguments,
-            format!("parameter {} of function {function} must be a literal, not {arg}", index + 1),
-        )
-        .at(arg.span)),
-        None => Ok(()),
+    let parameters = constants.iter().enumerate().map(parameter).collect::<Result<_, _>>()?;
+    Ok((args.iter().filter(|arg| arg.kind != ExprKind::Star).collect(), parameters))
+}
+
+/// The value of a literal number or flag.
+fn constant(arg: &Expr) -> Option<Parameter> {
+    match &arg.kind {
+        ExprKind::Literal(Literal::Boolean(flag)) => Some(Parameter::Boolean(*flag)),
+        ExprKind::Literal(Literal::Integer(number)) => Some(Parameter::Integer(i64::from(*number))),
+        ExprKind::Literal(Literal::BigInt(number)) => Some(Parameter::Integer(*number)),
+        ExprKind::Unary { op, operand } => match (op, constant(operand)?) {
+            (UnaryOp::Minus, Parameter::Integer(number)) => number.checked_neg().map(Parameter::Integer),
+            (UnaryOp::Plus, Parameter::Integer(number)) => Some(Parameter::Integer(number)),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
-/// True for the aggregates that keep the largest values; columns to keep with each stand before their k.
-fn is_top(function: &Name) -> bool {
-    matches!(function.as_str(), "TOPK" | "TOPKDISTINCT")
-}
-
-/// True if the aggregate can take a row back, as changes of a table need.
-fn withdraws(function: &str) -> bool {
-    matches!(
-        function,
-        "COUNT"
-            | "SUM"
-            | "SUM_LIST"
-            | "AVG"
-            | "STDDEV_SAMP"
-            | "STDDEV_SAMPLE"
-            | "CORRELATION"
-            | "COLLECT_LIST"
-            | "HISTOGRAM"
-            | "ATTR"
-    )
-}
-
-/// True if what the aggregate keeps between rows is a struct, list or map.
-fn keeps_structure(function: &str) -> bool {
-    matches!(
-        function,
-        "AVG"
-            | "ATTR"
-            | "CORRELATION"
-            | "STDDEV_SAMP"
-            | "STDDEV_SAMPLE"
-            | "TOPK"
-            | "TOPKDISTINCT"
-            | "COLLECT_LIST"
-            | "COLLECT_SET"
-            | "COUNT_DISTINCT"
-            | "HISTOGRAM"
-            | "EARLIEST_BY_OFFSET"
-            | "LATEST_BY_OFFSET"
-    )
+/// What is known of a function that is not built yet: enough for every other rule to be checked.
+fn unbuilt_function(
+    function: &Name,
+    types: Vec<Option<SqlType>>,
+    parameters: &[Parameter],
+    functions: &FunctionRegistry,
+) -> Result<AggregateFunction, Diagnostic> {
+    let mut given: Vec<Argument> = types.iter().cloned().map(|ty| ty.map_or(Argument::Null, Argument::Typed)).collect();
+    given.extend(parameters.iter().map(|parameter| match parameter {
+        Parameter::Boolean(_) => Argument::Typed(SqlType::Boolean),
+        Parameter::Integer(_) => Argument::Typed(SqlType::Integer),
+    }));
+    let decimal = types.iter().flatten().find(|ty| matches!(ty, SqlType::Decimal { .. })).cloned();
+    let result = match (functions.resolve(function, &given), decimal) {
+        (Ok(resolved), _) => match resolved.overload().result() {
+            Returns::Type(ty) => ty.bound(&resolved.bindings),
+            Returns::Rule(..) | Returns::Common(..) => None,
+        },
+        // Signatures over DECIMAL depend on precision and come with the aggregates themselves.
+        (Err(_), Some(ty)) => Some(ty),
+        (Err(_), None) if function.as_str().starts_with("TOPK") && given.len() > 2 => {
+            Some(SqlType::Array(Box::new(SqlType::String)))
+        }
+        (Err(error), None) => return Err(error),
+    };
+    let is_one_of = |names: &[&str]| names.contains(&function.as_str());
+    let retracts = is_one_of(&["COUNT", "SUM", "SUM_LIST", "AVG", "STDDEV_SAMP", "STDDEV_SAMPLE"])
+        || is_one_of(&["CORRELATION", "COLLECT_LIST", "HISTOGRAM", "ATTR"]);
+    Ok(AggregateFunction {
+        name: function.clone(),
+        arguments: types.into_iter().map(|ty| ty.unwrap_or(SqlType::String)).collect(),
+        parameters: parameters.to_vec(),
+        distinct: false,
+        result: result.unwrap_or(SqlType::String),
+        retracts,
+        retracts_in_ksqldb: retracts,
+        keeps_structure: !is_one_of(&["COUNT", "SUM", "SUM_LIST", "MIN", "MAX"]),
+    })
 }

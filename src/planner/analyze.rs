@@ -183,21 +183,25 @@ impl Analyzer<'_> {
             Target::Client => columns,
         };
         select::check_duplicates(&columns)?;
-        self.project(plan, columns)
+        self.project(plan, columns, self.result_kind(), self.result_window())
     }
 
     /// Clauses that parse and are checked, and cannot run yet.
     fn unbuilt(&self) -> Option<Diagnostic> {
-        if let Some(join) = self.query.joins.first() {
-            return Some(Diagnostic::not_implemented("JOIN").at(join.span));
-        }
-        let condition = self.query.filter.as_ref().filter(|_| self.is_over_table())?;
-        Some(Diagnostic::not_implemented("WHERE over a table").at(condition.span))
+        let join = self.query.joins.first()?;
+        Some(Diagnostic::not_implemented("JOIN").at(join.span))
     }
 
-    fn project(&self, input: Plan, columns: Vec<SelectColumn>) -> Result<Analyzed, Diagnostic> {
+    /// The SELECT list over `input`; `kind` and `window` are the result's.
+    pub(super) fn project(
+        &self,
+        input: Plan,
+        columns: Vec<SelectColumn>,
+        kind: SourceKind,
+        window: Option<WindowInfo>,
+    ) -> Result<Analyzed, Diagnostic> {
         let is_client = self.target == Target::Client;
-        let on_deletes = is_client && self.is_over_table();
+        let on_deletes = is_client && kind == SourceKind::Table;
         let mut project = Vec::with_capacity(columns.len());
         let mut edge = Vec::with_capacity(columns.len());
         let mut output = Vec::with_capacity(columns.len());
@@ -212,8 +216,8 @@ impl Analyzer<'_> {
             });
             output.push(OutputColumn { name: column.name, ty, is_key });
         }
-        if !is_client && self.result_window().is_some() {
-            for bound in ["WINDOWSTART", "WINDOWEND"].map(Name::from) {
+        if !is_client && window.is_some() {
+            for bound in group_by::WINDOW_BOUNDS.map(Name::from) {
                 edge.push(EdgeColumn { name: bound.clone(), ty: SqlType::BigInt });
                 project.push(ProjectColumn { name: bound.clone(), expr: Expr::column(bound), needs_value: false });
             }
@@ -222,7 +226,6 @@ impl Analyzer<'_> {
         let plan = Plan::Project(ProjectNode { input: Box::new(input), columns: project, schema });
         let keyless = output.iter().all(|column| !column.is_key);
         let sources = self.sources();
-        let (kind, window) = (self.result_kind(), self.result_window());
         Ok(Analyzed { plan, columns: output, sources, keyless, kind, window, unbuilt: self.unbuilt() })
     }
 

@@ -3,6 +3,7 @@
 use super::context::{Compatibility, PlanContext};
 use super::rewrite::columns_of;
 use crate::diagnostics::{Code, Diagnostic};
+use crate::functions::aggregate::AggregateFunction;
 use crate::sql::ast::{CreateFunction, Query, SelectItem};
 use crate::types::Name;
 
@@ -13,6 +14,16 @@ fn is_ksqldb(ctx: &PlanContext<'_>) -> bool {
 /// Whether the bounds that a WINDOW clause makes are found in the SELECT list: ksqlDB does not find them behind a join.
 pub(super) fn finds_window_bounds(query: &Query, ctx: &PlanContext<'_>) -> bool {
     query.joins.is_empty() || !is_ksqldb(ctx)
+}
+
+/// Whether an aggregate may be applied to a table: ksqlDB takes rows back for some that ours takes back exactly.
+pub(super) fn takes_rows_back(function: &AggregateFunction, ctx: &PlanContext<'_>) -> bool {
+    if is_ksqldb(ctx) { function.retracts_in_ksqldb } else { function.retracts }
+}
+
+/// Whether what aggregates keep must have a place in the source's value format, as ksqlDB keeps it there.
+pub(super) fn keeps_state_in_value_format(ctx: &PlanContext<'_>) -> bool {
+    is_ksqldb(ctx)
 }
 
 /// ksqlDB has no CREATE FUNCTION.

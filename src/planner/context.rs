@@ -42,6 +42,10 @@ pub struct PlanSettings {
     /// The key of a stream follows the SELECT list: in its order, and without the columns it leaves out
     /// (`ksql.new.query.planner.enabled`).
     pub key_follows_select: bool,
+    /// Aggregations of persistent queries emit every update (`cache.max.bytes.buffering` is 0).
+    pub every_update: bool,
+    /// EMIT FINAL loses windows that close in a jump of time (`emit.final.kafka-loss`).
+    pub final_with_loss: bool,
     /// Replication factor of topics where neither statement nor source topic tells; -1 is the log's default.
     pub default_replicas: i16,
     /// Slots that keys of a new query hash to.
@@ -58,6 +62,8 @@ impl Default for PlanSettings {
             compatibility: Compatibility::default(),
             header_columns: true,
             key_follows_select: false,
+            every_update: false,
+            final_with_loss: false,
             default_replicas: -1,
             slots: 64,
         }

@@ -1,22 +1,27 @@
 //! GROUP BY, HAVING and aggregates: every rule that can be checked before a row flows.
 //!
-//! Analysis goes as far as the schema of the result, so that the sink is checked too. The operators are not built yet,
-//! so what passes is refused by name at the end.
+//! Behind the grouping a row holds the grouping expressions, the results of the aggregates and the window bounds, and
+//! nothing else: HAVING and the SELECT list are rewritten over those.
 
 use super::aggregates::Aggregates;
 use super::analyze::{Analyzed, Analyzer, Target};
+use super::compatibility;
+use super::graph::{Aggregation, Emission, ProjectColumn};
 use super::names::NameGenerator;
 use super::partition_by::{Key, KeyPart, computed_part};
-use super::plan::Plan;
-use super::planned::OutputColumn;
+use super::plan::{AggregateNode, FilterNode, Plan};
 use super::rewrite;
-use super::select::{self, SelectColumn};
+use super::select;
+use super::windows;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::expressions::{EdgeColumn, EdgeSchema, type_of};
 use crate::formats::FormatName;
 use crate::functions::Kind;
-use crate::sql::ast::{Expr, ExprKind, SelectItem, SourceKind, WindowKind};
-use crate::types::{Name, SqlType, WindowInfo, WindowType};
+use crate::sql::ast::{Emit, Expr, ExprKind, SelectItem, SourceKind};
+use crate::types::{Name, SqlType};
+
+/// The columns that a WINDOW clause makes.
+pub(super) const WINDOW_BOUNDS: [&str; 2] = ["WINDOWSTART", "WINDOWEND"];
 
 /// True if the query groups: it has a GROUP BY, a HAVING or an aggregate.
 pub(super) fn groups(analyzer: &Analyzer<'_>) -> bool {
@@ -38,50 +43,61 @@ pub(super) fn analyze(analyzer: &Analyzer<'_>, plan: Plan, names: &mut NameGener
     let grouping = grouping(analyzer, plan.schema())?;
     let key = Key { parts: grouping.clone(), repartitioned: true };
     let selected = select::resolve(analyzer, key, plan.schema(), names)?;
-    let mut aggregates = Aggregates::new(analyzer, plan.schema());
+    let below = plan.schema().clone();
+    let mut aggregates = Aggregates::new(analyzer, &below, &grouping);
     let mut columns = selected.columns;
-    let mut ungrouped = Vec::new();
+    let mut grouped =
+        Grouped { grouping: &grouping, aggregates: &mut aggregates, reads_bounds: true, ungrouped: vec![] };
     for column in &mut columns {
         if column.key.is_none() {
-            column.expr = grouped(&column.expr, &grouping, &mut aggregates, true, &mut ungrouped)?;
+            column.expr = grouped.expr(&column.expr, &mut Vec::new())?;
         }
     }
-    refuse_ungrouped("SELECT", &ungrouped)?;
+    refuse_ungrouped("SELECT", &grouped.ungrouped)?;
     let having = match &analyzer.query.having {
         Some(having) => {
             let converted = super::magic_timestamp::convert(having)?;
             let resolved = analyzer.resolve(&converted)?;
-            let condition = grouped(&resolved, &grouping, &mut aggregates, false, &mut ungrouped)?;
-            refuse_ungrouped("HAVING", &ungrouped)?;
+            grouped.reads_bounds = false;
+            let condition = grouped.expr(&resolved, &mut Vec::new())?;
+            refuse_ungrouped("HAVING", &grouped.ungrouped)?;
             Some(condition)
         }
         None => None,
     };
-    if aggregates.calls().is_empty() {
+    if aggregates.is_empty() {
         return Err(Diagnostic::new(
             Code::InvalidGrouping,
             "GROUP BY needs an aggregate function in the SELECT list or HAVING",
         )
         .at(analyzer.query.span));
     }
-    aggregates.check_source(analyzer)?;
-    let edge = edge(analyzer, plan.schema(), &grouping, &aggregates)?;
-    check_having(analyzer, having.as_ref(), &edge)?;
+    aggregates.check_source()?;
+    let unbuilt = aggregates.unbuilt();
+    let node = node(analyzer, plan, &grouping, aggregates)?;
+    check_having(analyzer, having.as_ref(), &node.schema)?;
     for column in &mut columns {
-        column.ty = Some(analyzer.expression_type(&column.expr, &edge)?);
+        column.ty = Some(analyzer.expression_type(&column.expr, &node.schema)?);
     }
     if let Target::Sink(sink) = analyzer.target {
         columns = select::for_sink(analyzer, columns, &grouping, sink, "grouping expression")?;
     }
     select::check_duplicates(&columns)?;
-    analyzed(analyzer, plan, columns)
+    let mut plan = Plan::Aggregate(node);
+    if let Some(predicate) = having {
+        plan = Plan::Filter(FilterNode { input: Box::new(plan), predicate });
+    }
+    let window = analyzer.query.window.as_ref().map(windows::key_suffix);
+    let mut analyzed = analyzer.project(plan, columns, SourceKind::Table, window)?;
+    analyzed.unbuilt = analyzed.unbuilt.or(unbuilt);
+    Ok(analyzed)
 }
 
 /// A source that can be grouped.
 fn check_source(analyzer: &Analyzer<'_>) -> Result<(), Diagnostic> {
     let query = analyzer.query;
     for source in analyzer.scope.relations.iter().map(|relation| &relation.source) {
-        if source.value.format == FormatName::Kafka {
+        if source.value.format == FormatName::Kafka && compatibility::keeps_state_in_value_format(analyzer.ctx) {
             return Err(Diagnostic::new(
                 Code::InvalidFormat,
                 format!("source {} has value format KAFKA, which does not support GROUP BY", source.name),
@@ -110,6 +126,13 @@ fn check_clauses(analyzer: &Analyzer<'_>) -> Result<(), Diagnostic> {
             "table functions cannot be used together with aggregations",
         )
         .at(span));
+    }
+    if let Some(item) = query.partition_by.first() {
+        return Err(Diagnostic::new(
+            Code::InvalidGrouping,
+            "PARTITION BY cannot be used together with GROUP BY and aggregations",
+        )
+        .at(item.span));
     }
     if !query.group_by.is_empty() {
         return Ok(());
@@ -149,9 +172,8 @@ fn grouping(analyzer: &Analyzer<'_>, edge: &EdgeSchema) -> Result<Vec<KeyPart>, 
 
 /// Bounds that the WINDOW clause makes do not exist before the grouping.
 pub(super) fn refuse_window_bounds(analyzer: &Analyzer<'_>, expr: &Expr) -> Result<(), Diagnostic> {
-    let bounds = ["WINDOWSTART", "WINDOWEND"];
     let read = rewrite::columns_of(expr);
-    match bounds.iter().find(|bound| analyzer.makes_window_bounds() && read.contains(&Name::from(**bound))) {
+    match WINDOW_BOUNDS.iter().find(|bound| analyzer.makes_window_bounds() && read.contains(&Name::from(**bound))) {
         Some(bound) => Err(Diagnostic::new(
             Code::InvalidWindow,
             format!("window bound {bound} can only stand in the SELECT list of a windowed aggregation"),
@@ -162,36 +184,49 @@ pub(super) fn refuse_window_bounds(analyzer: &Analyzer<'_>, expr: &Expr) -> Resu
     }
 }
 
-/// The expression over the edge behind the grouping; what neither groups nor aggregates goes to `ungrouped`.
-fn grouped(
-    expr: &Expr,
-    grouping: &[KeyPart],
-    aggregates: &mut Aggregates<'_>,
-    may_read_bounds: bool,
-    ungrouped: &mut Vec<Expr>,
-) -> Result<Expr, Diagnostic> {
-    if let Some(part) = grouping.iter().find(|part| part.is(expr)) {
-        return Ok(Expr::new(Expr::column(part.edge.clone()).kind, expr.span));
-    }
-    if let Some(column) = aggregates.call(expr)? {
-        return Ok(column);
-    }
-    if let ExprKind::Column(column) = &expr.kind {
-        let is_bound = matches!(column.name.as_str(), "WINDOWSTART" | "WINDOWEND");
-        if is_bound && aggregates.makes_window_bounds() {
-            if !may_read_bounds {
-                aggregates.refuse_window_bounds(expr)?;
-            }
-        } else {
-            ungrouped.push(expr.clone());
+/// Turns expressions over the edge before the grouping into such over the edge behind it.
+struct Grouped<'g, 'a> {
+    grouping: &'g [KeyPart],
+    aggregates: &'g mut Aggregates<'a>,
+    /// True where window bounds may be read.
+    reads_bounds: bool,
+    /// What neither groups nor aggregates.
+    ungrouped: Vec<Expr>,
+}
+
+impl Grouped<'_, '_> {
+    /// The expression behind the grouping; `bound` are the parameters of the lambdas around it.
+    fn expr(&mut self, expr: &Expr, bound: &mut Vec<Name>) -> Result<Expr, Diagnostic> {
+        if let ExprKind::Column(column) = &expr.kind
+            && bound.contains(&column.name)
+        {
+            return Ok(expr.clone());
         }
-        return Ok(expr.clone());
+        if let Some(part) = self.grouping.iter().find(|part| part.is(expr)) {
+            return Ok(Expr::new(Expr::column(part.edge.clone()).kind, expr.span));
+        }
+        if let Some(column) = self.aggregates.call(expr)? {
+            return Ok(column);
+        }
+        if let ExprKind::Column(column) = &expr.kind {
+            let is_bound = matches!(column.name.as_str(), "WINDOWSTART" | "WINDOWEND");
+            if is_bound && self.aggregates.makes_window_bounds() {
+                if !self.reads_bounds {
+                    self.aggregates.refuse_window_bounds(expr)?;
+                }
+            } else {
+                self.ungrouped.push(expr.clone());
+            }
+            return Ok(expr.clone());
+        }
+        let depth = bound.len();
+        if let ExprKind::Lambda { params, .. } = &expr.kind {
+            bound.extend(params.iter().cloned());
+        }
+        let grouped = rewrite::map_children(expr, &mut |part| self.expr(part, bound));
+        bound.truncate(depth);
+        grouped
     }
-    if let ExprKind::Lambda { .. } = &expr.kind {
-        // Parameters of lambdas look like columns; what else a body reads is checked when the query is built.
-        return Ok(expr.clone());
-    }
-    rewrite::map_children(expr, &mut |part| grouped(part, grouping, aggregates, may_read_bounds, ungrouped))
 }
 
 fn refuse_ungrouped(clause: &str, ungrouped: &[Expr]) -> Result<(), Diagnostic> {
@@ -205,29 +240,51 @@ fn refuse_ungrouped(clause: &str, ungrouped: &[Expr]) -> Result<(), Diagnostic> 
     .at(first.span))
 }
 
-/// The columns behind the grouping: grouping expressions, aggregates, window bounds.
-fn edge(
+/// The aggregation over `input`.
+fn node(
     analyzer: &Analyzer<'_>,
-    before: &EdgeSchema,
+    input: Plan,
     grouping: &[KeyPart],
-    aggregates: &Aggregates<'_>,
-) -> Result<EdgeSchema, Diagnostic> {
-    let mut columns = Vec::new();
+    aggregates: Aggregates<'_>,
+) -> Result<AggregateNode, Diagnostic> {
+    let query = analyzer.query;
+    let mut key = Vec::with_capacity(grouping.len());
+    let mut edge = Vec::with_capacity(grouping.len());
     for part in grouping {
         let ty = match &part.computed {
             Some(computed) => computed.ty.clone(),
-            None => analyzer.expression_type(&part.expr, before)?,
+            None => analyzer.expression_type(&part.expr, input.schema())?,
         };
-        columns.push(EdgeColumn { name: part.edge.clone(), ty });
+        key.push(ProjectColumn { name: part.edge.clone(), expr: part.expr.clone(), needs_value: false });
+        edge.push(EdgeColumn { name: part.edge.clone(), ty });
     }
-    columns.extend(aggregates.calls().iter().map(|call| EdgeColumn { name: call.name.clone(), ty: call.ty.clone() }));
-    for bound in ["WINDOWSTART", "WINDOWEND"].map(Name::from) {
-        let missing = columns.iter().all(|column| column.name != bound);
-        if missing && analyzer.query.window.is_some() {
-            columns.push(EdgeColumn { name: bound, ty: SqlType::BigInt });
-        }
+    let mut before = edge.clone();
+    edge.extend(aggregates.columns());
+    let window = query.window.as_ref().map(|window| windows::aggregation_window(window, query.emit)).transpose()?;
+    if window.is_some() {
+        edge.extend(WINDOW_BOUNDS.map(|bound| EdgeColumn { name: bound.into(), ty: SqlType::BigInt }));
     }
-    Ok(EdgeSchema::new(columns))
+    let settings = analyzer.ctx.settings;
+    let emission = match query.emit {
+        Some(Emit::Final) if settings.final_with_loss => Emission::FinalWithLoss,
+        Some(Emit::Final) => Emission::Final,
+        _ if settings.every_update || !analyzer.is_persistent() => Emission::EveryUpdate,
+        _ => Emission::Coalesced,
+    };
+    let (calls, arguments) = aggregates.into_parts();
+    for argument in &arguments {
+        let ty = analyzer.expression_type(&argument.expr, input.schema())?;
+        before.push(EdgeColumn { name: argument.name.clone(), ty });
+    }
+    let before = EdgeSchema::new(before);
+    let aggregation = Aggregation {
+        key: key.iter().map(|column| column.name.clone()).collect(),
+        calls,
+        window,
+        emission,
+        retracts: analyzer.is_over_table(),
+    };
+    Ok(AggregateNode { input: Box::new(input), key, arguments, before, aggregation, schema: EdgeSchema::new(edge) })
 }
 
 fn check_having(analyzer: &Analyzer<'_>, having: Option<&Expr>, edge: &EdgeSchema) -> Result<(), Diagnostic> {
@@ -240,30 +297,4 @@ fn check_having(analyzer: &Analyzer<'_>, having: Option<&Expr>, edge: &EdgeSchem
                 .at(condition.span))
         }
     }
-}
-
-fn analyzed(analyzer: &Analyzer<'_>, plan: Plan, columns: Vec<SelectColumn>) -> Result<Analyzed, Diagnostic> {
-    let mut output = Vec::with_capacity(columns.len());
-    for column in columns {
-        let ty = column.ty.ok_or_else(|| Diagnostic::new(Code::Internal, "a column was not typed"))?;
-        output.push(OutputColumn { name: column.name, ty, is_key: column.key.is_some() });
-    }
-    let keyless = output.iter().all(|column| !column.is_key);
-    let window = analyzer.query.window.as_ref().map(|window| {
-        let millis = |duration: std::time::Duration| i64::try_from(duration.as_millis()).ok();
-        match window.kind {
-            WindowKind::Tumbling { size } => WindowInfo { window_type: WindowType::Tumbling, size_ms: millis(size) },
-            WindowKind::Hopping { size, .. } => WindowInfo { window_type: WindowType::Hopping, size_ms: millis(size) },
-            WindowKind::Session { .. } => WindowInfo { window_type: WindowType::Session, size_ms: None },
-        }
-    });
-    Ok(Analyzed {
-        plan,
-        columns: output,
-        sources: analyzer.sources(),
-        keyless,
-        kind: SourceKind::Table,
-        window,
-        unbuilt: Some(Diagnostic::not_implemented("GROUP BY").at(analyzer.query.span)),
-    })
 }

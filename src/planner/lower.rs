@@ -1,14 +1,20 @@
 //! The plan becomes the operator graph: cut into stages, with names, and without columns that nobody reads.
 //!
-//! Names of stages and operators are part of the written form: state will be found by them.
+//! ```text
+//!   stream            Source ─ [Where] ─ GroupBy ─ RequireKey ─▶ exchange by key ─▶ Aggregate ─ [Having] ─ Project
+//!   table, if somebody   Source ─▶ exchange by primary key ─▶ Remember ─ [Where] ─ …
+//!   needs its old rows
+//! ```
+//!
+//! Names of stages and operators are part of the written form: state is found by them.
 
 use std::collections::BTreeSet;
 
 use super::graph::{
-    Encoding, GRAPH_VERSION, Input, OperatorGraph, OperatorKind, OperatorNode, Output, ProjectColumn, SinkOutput,
-    SourceInput, Stage,
+    Emission, Encoding, GRAPH_VERSION, Input, OperatorGraph, OperatorKind, OperatorNode, Output, ProjectColumn,
+    SinkOutput, SourceColumn, SourceInput, Stage,
 };
-use super::plan::{FlatMapNode, PartitionByNode, Plan, SinkNode, SourceNode};
+use super::plan::{AggregateNode, FlatMapNode, PartitionByNode, Plan, SinkNode, SourceNode};
 use super::rewrite::columns_of;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::expressions::{EdgeColumn, EdgeSchema};
@@ -17,17 +23,19 @@ use crate::types::Name;
 
 /// The name of the operator that computes new keys.
 pub(super) const PARTITION_BY: &str = "PartitionBy";
+/// The name of the operator that computes the keys and arguments of an aggregation.
+pub(super) const GROUP_BY: &str = "GroupBy";
 
 /// Lowers a plan; without a sink at its root the rows go to a client.
 pub(super) fn lower(plan: &Plan, slots: u16) -> Result<OperatorGraph, Diagnostic> {
     let mut stages = Stages { done: vec![], open: None };
     let output = match plan {
         Plan::Sink(sink) => {
-            let edge = stages.chain(&sink.input, &all(sink.input.schema()))?;
+            let edge = stages.chain(&sink.input, &all(sink.input.schema()), OldRows::Dropped)?;
             Output::Sink(sink_output(sink, &edge)?)
         }
         rows => {
-            stages.chain(rows, &all(rows.schema()))?;
+            stages.chain(rows, &all(rows.schema()), OldRows::Dropped)?;
             Output::Rows
         }
     };
@@ -50,22 +58,33 @@ struct OpenStage {
 
 type Wanted = BTreeSet<Name>;
 
+/// Whether somebody above looks at the old rows of updates and deletes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OldRows {
+    Dropped,
+    Wanted,
+}
+
 impl Stages {
-    /// Lowers a node and all below it; gives the columns of its edge, which are at least `wanted`.
-    fn chain(&mut self, plan: &Plan, wanted: &Wanted) -> Result<EdgeSchema, Diagnostic> {
+    /// Lowers a node and all below it; gives the columns of its edge, which are at least `wanted`. With
+    /// [`OldRows::Wanted`] the edge is one of encoding append or changelog.
+    fn chain(&mut self, plan: &Plan, wanted: &Wanted, old: OldRows) -> Result<EdgeSchema, Diagnostic> {
         match plan {
+            Plan::Source(source) if source.source.is_table() && old == OldRows::Wanted => self.remember(source, wanted),
             Plan::Source(source) => self.source(source, wanted),
             Plan::Filter(filter) => {
-                let edge = self.chain(&filter.input, &with_reads(wanted, [&filter.predicate]))?;
+                // A row that passed and passes no more is deleted: that takes the old row.
+                let edge = self.chain(&filter.input, &with_reads(wanted, [&filter.predicate]), OldRows::Wanted)?;
                 let kind = OperatorKind::Filter { predicate: filter.predicate.clone() };
-                self.operator("Where", kind, edge)
+                let name = if matches!(*filter.input, Plan::Aggregate(_)) { "Having" } else { "Where" };
+                self.operator(name, kind, edge)
             }
             Plan::PartitionBy(node) => self.partition_by(node, wanted),
             Plan::FlatMap(node) => self.flat_map(node, wanted),
-            Plan::Aggregate(_) => Err(Diagnostic::not_implemented("GROUP BY")),
+            Plan::Aggregate(node) => self.aggregate(node, old),
             Plan::Project(node) => {
                 let exprs = node.columns.iter().map(|column| &column.expr);
-                self.chain(&node.input, &with_reads(&Wanted::new(), exprs))?;
+                self.chain(&node.input, &with_reads(&Wanted::new(), exprs), old)?;
                 let kind = OperatorKind::Project { columns: node.columns.clone() };
                 self.operator("Project", kind, node.schema.clone())
             }
@@ -73,12 +92,25 @@ impl Stages {
         }
     }
 
+    /// A table whose old rows are kept, so that they are there when they are replaced.
+    fn remember(&mut self, node: &SourceNode, wanted: &Wanted) -> Result<EdgeSchema, Diagnostic> {
+        let is_key = |from: &SourceColumn| {
+            matches!(from, SourceColumn::Key(_) | SourceColumn::WindowStart | SourceColumn::WindowEnd)
+        };
+        let columns = node.columns.iter().zip(node.schema.columns());
+        let key: Vec<Name> = columns.filter(|(from, _)| is_key(from)).map(|(_, column)| column.name.clone()).collect();
+        let edge = self.source(node, &wanted.iter().chain(&key).cloned().collect())?;
+        self.exchange(&edge, &key, "Remember")?;
+        self.set_encoding(Encoding::Changelog);
+        self.operator("Remember", OperatorKind::Remember { key }, edge)
+    }
+
     fn source(&mut self, node: &SourceNode, wanted: &Wanted) -> Result<EdgeSchema, Diagnostic> {
         let mut kept: Vec<usize> =
             (0..node.columns.len()).filter(|&index| wanted.contains(&node.schema.columns()[index].name)).collect();
         if kept.is_empty() {
             // A batch without columns would not know its length everywhere; event time costs nothing.
-            kept.extend(node.columns.iter().position(|column| *column == super::graph::SourceColumn::RowTime));
+            kept.extend(node.columns.iter().position(|column| *column == SourceColumn::RowTime));
         }
         let schema = EdgeSchema::new(kept.iter().map(|&index| node.schema.columns()[index].clone()).collect());
         let source = &node.source;
@@ -104,7 +136,7 @@ impl Stages {
         let mut below: Wanted = wanted.iter().chain(&node.key).cloned().collect();
         below.retain(|name| node.input.schema().index_of(name).is_some());
         let below = with_reads(&below, node.computed.iter().map(|column| &column.expr));
-        let mut edge = self.chain(&node.input, &below)?;
+        let mut edge = self.chain(&node.input, &below, OldRows::Dropped)?;
         let kept: Vec<EdgeColumn> = edge
             .columns()
             .iter()
@@ -122,22 +154,52 @@ impl Stages {
             let schema = EdgeSchema::new(kept.into_iter().chain(computed).collect());
             edge = self.operator(PARTITION_BY, OperatorKind::Project { columns }, schema)?;
         }
-        let key = positions(&edge, &node.key)?;
-        if key.is_empty() {
-            return Ok(edge);
+        if !node.key.is_empty() {
+            self.exchange(&edge, &node.key, "Repartitioned")?;
         }
-        let encoding = self.open.as_ref().map_or(Encoding::Append, |stage| stage.encoding);
-        self.close(Output::Exchange { key })?;
-        let input = Input::Exchange { stage: self.done.len() - 1 };
-        self.open = Some(OpenStage { name: "Repartitioned".to_owned(), input, operators: vec![], encoding });
         Ok(edge)
+    }
+
+    /// Keys and arguments are one projection; then rows are dealt by their key.
+    fn aggregate(&mut self, node: &AggregateNode, old: OldRows) -> Result<EdgeSchema, Diagnostic> {
+        let computed = || node.key.iter().chain(&node.arguments);
+        let below = with_reads(&Wanted::new(), computed().map(|column| &column.expr));
+        let takes_back = if node.aggregation.retracts { OldRows::Wanted } else { OldRows::Dropped };
+        self.chain(&node.input, &below, takes_back)?;
+        let columns = computed().cloned().collect();
+        let edge = self.operator(GROUP_BY, OperatorKind::Project { columns }, node.before.clone())?;
+        let key = node.aggregation.key.clone();
+        let edge = self.operator("RequireKey", OperatorKind::RequireKey { key: key.clone() }, edge)?;
+        self.exchange(&edge, &key, "Aggregate")?;
+        // The one result of a closed window replaces nothing.
+        let is_final = matches!(node.aggregation.emission, Emission::Final | Emission::FinalWithLoss);
+        let keeps_old = old == OldRows::Wanted && !is_final;
+        self.set_encoding(if keeps_old { Encoding::Changelog } else { Encoding::Upsert });
+        self.operator("Aggregate", OperatorKind::Aggregate(node.aggregation.clone()), node.schema.clone())
+    }
+
+    /// Ends the stage: its rows are dealt by `key` to a new one.
+    fn exchange(&mut self, edge: &EdgeSchema, key: &[Name], next: &str) -> Result<(), Diagnostic> {
+        let encoding = self.open.as_ref().map_or(Encoding::Append, |stage| stage.encoding);
+        self.close(Output::Exchange { key: positions(edge, key)? })?;
+        let input = Input::Exchange { stage: self.done.len() - 1 };
+        let name = numbered(next, |name| self.done.iter().any(|stage| stage.name == name));
+        self.open = Some(OpenStage { name, input, operators: vec![], encoding });
+        Ok(())
+    }
+
+    /// What the operators from here on put on their edges.
+    fn set_encoding(&mut self, encoding: Encoding) {
+        if let Some(stage) = &mut self.open {
+            stage.encoding = encoding;
+        }
     }
 
     fn flat_map(&mut self, node: &FlatMapNode, wanted: &Wanted) -> Result<EdgeSchema, Diagnostic> {
         let mut below = wanted.clone();
         below.retain(|name| node.input.schema().index_of(name).is_some());
         let below = with_reads(&below, node.calls.iter().map(|call| &call.expr));
-        let edge = self.chain(&node.input, &below)?;
+        let edge = self.chain(&node.input, &below, OldRows::Dropped)?;
         let kept = edge.columns().iter().filter(|column| wanted.contains(&column.name)).cloned();
         let results = node.calls.iter().filter_map(|call| edge_column(&node.schema, &call.name));
         let schema = EdgeSchema::new(kept.chain(results).collect());
@@ -147,7 +209,12 @@ impl Stages {
     fn operator(&mut self, name: &str, kind: OperatorKind, schema: EdgeSchema) -> Result<EdgeSchema, Diagnostic> {
         let stage = self.open.as_mut().ok_or_else(no_stage)?;
         let encoding = stage.encoding;
-        stage.operators.push(OperatorNode { name: name.to_owned(), kind, schema: schema.clone(), encoding });
+        let taken = |name: &str| {
+            let closed = self.done.iter().flat_map(|stage| &stage.operators);
+            closed.chain(&stage.operators).any(|operator| operator.name == name)
+        };
+        let name = numbered(name, taken);
+        stage.operators.push(OperatorNode { name, kind, schema: schema.clone(), encoding });
         Ok(schema)
     }
 
@@ -156,6 +223,17 @@ impl Stages {
         self.done.push(Stage { name: stage.name, inputs: vec![stage.input], operators: stage.operators, output });
         Ok(())
     }
+}
+
+/// `name`, with the first number behind it that nobody has if it is taken.
+fn numbered(name: &str, is_taken: impl Fn(&str) -> bool) -> String {
+    let mut found = name.to_owned();
+    let mut number = 1;
+    while is_taken(&found) {
+        number += 1;
+        found = format!("{name}{number}");
+    }
+    found
 }
 
 fn no_stage() -> Diagnostic {

@@ -41,6 +41,7 @@ mod sides;
 mod sink;
 mod timestamp;
 mod upgrade;
+mod windows;
 
 use crate::sql::ast::rewrite;
 

@@ -84,6 +84,8 @@ pub struct AggregateNode {
     pub key: Vec<ProjectColumn>,
     /// Arguments and conditions of the calls, computed over the input.
     pub arguments: Vec<ProjectColumn>,
+    /// The columns of `key` and `arguments`, in this order.
+    pub before: EdgeSchema,
     /// Key columns and arguments by name, calls, windows, emission.
     pub aggregation: Aggregation,
     /// Key columns, results of the calls, window bounds.

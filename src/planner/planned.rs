@@ -18,9 +18,10 @@ pub struct TopicPlan {
     pub partitions: i32,
     /// Replication factor; -1 is the log's default.
     pub replicas: i16,
-    /// How long records stay, milliseconds; `None` is the log's default.
+    /// How long records stay, milliseconds; `None` is the log's default, which for compacted topics is for ever.
+    /// Less than 0 is for ever too.
     pub retention_ms: Option<i64>,
-    /// True if, of records with one key, only the last must stay.
+    /// True if, of records with one key, only the last must stay. With a retention, that one goes too in its time.
     pub compacted: bool,
     /// True if the topic was there when the statement was planned.
     pub exists: bool,

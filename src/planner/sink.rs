@@ -2,6 +2,7 @@
 
 use super::analyze::Analyzed;
 use super::context::PlanContext;
+use super::plan::Plan;
 use super::planned::{SourceDefinition, TopicPlan};
 use super::properties::{Clause, Properties};
 use super::sides::{self, Format};
@@ -11,6 +12,11 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::formats::FormatName;
 use crate::sql::ast::{CreateSourceAs, SourceKind};
 use crate::types::{Column, ColumnRole, Schema};
+
+/// Kafka's default: a week.
+const DEFAULT_RETENTION_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+/// A retention that lets no record go.
+const KEPT_FOR_EVER: i64 = -1;
 
 /// The sink of an analysed query.
 pub(super) fn define(
@@ -73,7 +79,7 @@ pub(super) fn define(
         sides::check_built(&source.key, &source.value).map_err(at)?;
     }
     sides::check_built(&source.key, &source.value).map_err(at)?;
-    let topic = plan_topic(stmt, &properties, &source, from, ctx)?;
+    let topic = plan_topic(stmt, analyzed, &properties, &source, from, ctx)?;
     Ok(SourceDefinition { source, topic })
 }
 
@@ -104,8 +110,17 @@ fn schema(analyzed: &Analyzed) -> Schema {
     )
 }
 
+/// How long the windows of a plan are kept, if it makes some.
+fn windows_kept_ms(plan: &Plan) -> Option<i64> {
+    match plan {
+        Plan::Aggregate(node) => node.aggregation.window.map(|window| window.retention_ms),
+        other => windows_kept_ms(other.input()?),
+    }
+}
+
 fn plan_topic(
     stmt: &CreateSourceAs,
+    analyzed: &Analyzed,
     properties: &Properties,
     sink: &Source,
     from: &Source,
@@ -128,8 +143,16 @@ fn plan_topic(
             Diagnostic::new(Code::InvalidProperty, "tables without windows do not support RETENTION_MS").at(given.span)
         );
     }
-    let retention_ms = properties.retention_ms.as_ref().map(|given| given.value);
-    let inherited_retention = origin.and_then(|shape| shape.retention_ms).filter(|_| !is_table);
+    let given = properties.retention_ms.as_ref().map(|given| given.value);
+    let retention_ms = match (is_table, windows_kept_ms(&analyzed.plan)) {
+        (true, Some(windows)) => {
+            let inherited = origin.map_or(DEFAULT_RETENTION_MS, |shape| shape.retention_ms.unwrap_or(KEPT_FOR_EVER));
+            let records = given.unwrap_or(inherited);
+            Some(if records < 0 { KEPT_FOR_EVER } else { records.max(windows) })
+        }
+        (true, None) => given,
+        (false, _) => given.or(origin.and_then(|shape| shape.retention_ms)),
+    };
     Ok(TopicPlan {
         name: sink.topic.clone(),
         partitions: existing
@@ -144,7 +167,7 @@ fn plan_topic(
             .or(existing.map(|shape| shape.replicas))
             .or(origin.map(|shape| shape.replicas))
             .unwrap_or(ctx.settings.default_replicas),
-        retention_ms: retention_ms.or(inherited_retention),
+        retention_ms,
         compacted: is_table,
         exists: existing.is_some(),
     })

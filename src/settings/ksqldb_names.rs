@@ -30,6 +30,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("ksql.persistence.default.format.key", "format.default.key"),
     ("ksql.persistence.default.format.value", "format.default.value"),
     ("ksql.output.topic.name.prefix", "topic.name.prefix"),
+    ("statestore.cache.max.bytes", "cache.max.bytes.buffering"),
     ("ksql.logging.processing.rows.include", "processing.log.rows"),
     ("ksql.logging.processing.topic.partitions", "processing.log.partitions"),
 ];

@@ -22,6 +22,7 @@ pub use definition::{
 pub use ksqldb_names::{Property, aliases_of, resolve};
 pub use render::{reference_page, toml_file};
 pub use sources::{InvalidSettings, Sources};
+pub(crate) use value::SettingValue;
 pub use value::{
     ByteSize, Compatibility, CompressionKind, FsyncPolicy, ListenAddress, LogFormat, OffsetReset, ProcessingGuarantee,
 };
