@@ -54,7 +54,7 @@ pub(crate) enum Returns {
 pub struct Overload {
     params: Vec<Param>,
     returns: Returns,
-    /// `None` where only the signature is known: the function is not built yet.
+    /// `None` for aggregates, which have state instead, and for calls that stand for an expression.
     kernel: Option<Kernel>,
 }
 
@@ -196,9 +196,14 @@ impl Function {
         self.add(params, Returns::Common(rule, shown), Some(Arc::new(kernel)))
     }
 
-    /// Adds an overload of which only the signature is known.
-    pub(crate) fn unbuilt(self, params: &str, returns: &str) -> Self {
+    /// Adds an overload of an aggregate, which has state instead of a kernel.
+    pub(crate) fn stateful(self, params: &str, returns: &str) -> Self {
         self.add(params, Returns::Type(ParamType::parse(returns)), None)
+    }
+
+    /// Adds an overload of an aggregate whose result type is computed from those of arguments and parameters.
+    pub(crate) fn stateful_with_rule(self, params: &str, (rule, shown): (TypeRule, &'static str)) -> Self {
+        self.add(params, Returns::Rule(rule, shown), None)
     }
 
     fn add(mut self, params: &str, returns: Returns, kernel: Option<Kernel>) -> Self {

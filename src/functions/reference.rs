@@ -50,15 +50,13 @@ impl FunctionRegistry {
                     calls.push(format!("`{}`", function.signature(overload)));
                     results.push(format!("`{}`", overload.returns()));
                 }
-                let built = function.overloads().iter().any(|overload| overload.kernel().is_some());
                 let example = function.example_call().map(|call| format!(" `{call}`")).unwrap_or_default();
                 let _ = writeln!(
                     page,
-                    "| {} | {} | {}{}{} |",
+                    "| {} | {} | {}{} |",
                     calls.join("<br>"),
                     results.join("<br>"),
                     function.description(),
-                    if built { "" } else { " Not built yet." },
                     example.replace('|', "\\|"),
                 );
             }

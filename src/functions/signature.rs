@@ -22,6 +22,8 @@ pub enum ParamType {
     Unit,
     /// Any type; the same wherever the name stands.
     Generic(char),
+    /// Any type, each time another.
+    Any,
     /// ARRAY of a type.
     Array(Box<ParamType>),
     /// MAP of types.
@@ -63,6 +65,7 @@ impl ParamType {
             "TIMESTAMP" => SqlType::Timestamp,
             "DECIMAL" => return Self::Decimal,
             "UNIT" => return Self::Unit,
+            "ANY" => return Self::Any,
             generic => {
                 let mut chars = generic.chars();
                 match (chars.next(), chars.next()) {
@@ -77,7 +80,7 @@ impl ParamType {
     pub(crate) fn accepts(&self, given: &SqlType, bindings: &mut Bindings) -> bool {
         match (self, given) {
             (Self::Simple(ty), given) => ty == given,
-            (Self::Decimal, SqlType::Decimal { .. }) => true,
+            (Self::Decimal, SqlType::Decimal { .. }) | (Self::Any, _) => true,
             (Self::Generic(name), given) => bindings.entry(*name).or_insert_with(|| given.clone()) == given,
             (Self::Array(element), SqlType::Array(given)) => element.accepts(given, bindings),
             (Self::Map(key, value), SqlType::Map(given_key, given_value)) => {
@@ -104,7 +107,7 @@ impl ParamType {
             Self::Generic(name) => bindings.get(name)?.clone(),
             Self::Array(element) => SqlType::Array(Box::new(element.bound(bindings)?)),
             Self::Map(key, value) => SqlType::Map(Box::new(key.bound(bindings)?), Box::new(value.bound(bindings)?)),
-            Self::Decimal | Self::Unit | Self::Lambda(..) => return None,
+            Self::Decimal | Self::Any | Self::Unit | Self::Lambda(..) => return None,
         })
     }
 
@@ -115,7 +118,7 @@ impl ParamType {
             Self::Array(element) => element.has_generic(),
             Self::Map(key, value) => key.has_generic() || value.has_generic(),
             Self::Lambda(params, result) => result.has_generic() || params.iter().any(Self::has_generic),
-            Self::Simple(_) | Self::Decimal | Self::Unit => false,
+            Self::Simple(_) | Self::Decimal | Self::Any | Self::Unit => false,
         }
     }
 }
@@ -126,6 +129,7 @@ impl fmt::Display for ParamType {
         match self {
             Self::Simple(ty) => write!(f, "{ty}"),
             Self::Decimal => f.write_str("DECIMAL"),
+            Self::Any => f.write_str("ANY"),
             Self::Unit => f.write_str("INTERVALUNIT"),
             Self::Generic(name) => write!(f, "{name}"),
             Self::Array(element) => write!(f, "ARRAY<{element}>"),

@@ -219,6 +219,6 @@ fn open_type(wanted: &ParamType) -> SqlType {
         ParamType::Decimal => SqlType::Decimal { precision: 1, scale: 0 },
         ParamType::Array(element) => SqlType::Array(Box::new(open_type(element))),
         ParamType::Map(key, value) => SqlType::Map(Box::new(open_type(key)), Box::new(open_type(value))),
-        ParamType::Generic(_) | ParamType::Unit | ParamType::Lambda(..) => SqlType::String,
+        ParamType::Generic(_) | ParamType::Any | ParamType::Unit | ParamType::Lambda(..) => SqlType::String,
     }
 }

@@ -12,8 +12,6 @@ use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::buffer::BooleanBuffer;
 use serde::{Deserialize, Serialize};
 
-use crate::diagnostics::Diagnostic;
-use crate::functions::FunctionRegistry;
 use crate::types::{Name, NotARow, SqlType};
 
 /// A constant that sets an aggregate up.
@@ -106,31 +104,15 @@ pub struct AggregateFunction {
     pub distinct: bool,
     /// Type of the result.
     pub result: SqlType,
-    /// True if rows can be taken back exactly.
+    /// The most values that are kept; more are left out silently. `None`: no limit. Set by the planner from
+    /// `ksql.functions.<name>.limit` before the state is made.
+    pub limit: Option<usize>,
+    /// True if rows can be taken back exactly (sums of doubles: as exactly as doubles subtract).
     pub retracts: bool,
     /// True where ksqlDB can take rows back: what `sql.compatibility = ksqldb` admits over tables.
     pub retracts_in_ksqldb: bool,
     /// True if what it keeps is a struct, list or map in ksqlDB, which the DELIMITED format cannot hold.
     pub keeps_structure: bool,
-}
-
-impl AggregateFunction {
-    /// Types a call.
-    ///
-    /// # Errors
-    /// No overload takes these arguments, or a parameter is out of range.
-    pub fn resolve(
-        name: &Name,
-        _arguments: &[Option<SqlType>],
-        _parameters: &[Parameter],
-        _distinct: bool,
-        _functions: &FunctionRegistry,
-    ) -> Result<Self, Diagnostic> {
-        Err(Diagnostic::not_implemented(format!("aggregate function {name}")))
-    }
-
-    /// Empty state for its groups.
-    pub fn state(&self) -> Box<dyn IncrementalAggregate> {
-        unreachable!("no aggregate resolves yet: {}", self.name)
-    }
+    /// True if ksqlDB has no such call: what only `sql.compatibility = extended` admits.
+    pub is_extension: bool,
 }

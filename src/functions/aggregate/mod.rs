@@ -5,10 +5,24 @@
 //! - what can be taken back ([`AggregateFunction::retracts`]) is taken back exactly, in any order;
 //! - state is a function of the rows, so that a restored group goes on as if nothing had happened.
 //!
-//! Reading order: [`incremental`], then a family a file.
+//! Reading order: [`incremental`], [`resolve`], [`groups`], then a family a file.
 
+mod build;
+mod count;
+mod extremes;
+mod groups;
 mod incremental;
+mod mean;
+mod multiset;
+mod number;
+mod ordered;
+mod resolve;
+mod saved;
 mod signatures;
+mod sum;
+#[cfg(test)]
+mod tests;
+mod top;
 
 pub use incremental::{AggregateError, AggregateFunction, AggregateRows, IncrementalAggregate, Parameter};
 pub(super) use signatures::functions;
