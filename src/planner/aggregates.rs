@@ -255,5 +255,7 @@ fn unbuilt_function(
         retracts,
         retracts_in_ksqldb: retracts,
         keeps_structure: !is_one_of(&["COUNT", "SUM", "SUM_LIST", "MIN", "MAX"]),
+        limit: None,
+        is_extension: false,
     })
 }
