@@ -29,6 +29,7 @@ mod json_row;
 mod print;
 mod processing_log;
 mod properties;
+mod pull;
 mod query;
 mod readers;
 mod running;

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | SELECT … EMIT CHANGES | a push query of the runtime |
 //! | SELECT … over a stream | the same, up to the ends the topic had at its start |
-//! | SELECT … over a table | not built yet |
+//! | SELECT … over a table | a compiled program on a snapshot of the table |
 //! | PRINT | a reading thread |
 
 use std::sync::Arc;
@@ -87,10 +87,10 @@ impl Engine {
         } else {
             let name = &query.from.source;
             let source = scope.catalog().source(&name.name).ok_or_else(|| unknown_source(scope.catalog(), name))?;
-            if source.is_table() {
-                return Err(pull_on_table(source).at(name.span));
-            }
             check_pull_limit(scope, query)?;
+            if source.is_table() {
+                return self.pull(scope, query, name);
+            }
             scope.plan(|catalog, context| plan_stream_scan(query, catalog, context))?
         };
         let start = match scope.session.properties().offset_reset() {
@@ -198,21 +198,6 @@ fn check_pull_limit(scope: &Scope<'_>, query: &Query) -> Result<(), Diagnostic> 
         .with_detail("LIMIT clause in pull queries is currently disabled.")
         .with_hint("Set ksql.query.pull.limit.clause.enabled=true, or add EMIT CHANGES if a push query was meant.")
         .at(query.span))
-}
-
-/// Tables are not pulled from yet; those that never could be are refused as ksqlDB does.
-fn pull_on_table(table: &Source) -> Diagnostic {
-    // A read-only table is one that CREATE SOURCE TABLE made, which materializes it.
-    if table.created_by.is_some() || table.read_only {
-        return Diagnostic::not_implemented("a pull query over a table");
-    }
-    let name = &table.name;
-    Diagnostic::new(Code::Unsupported, format!("table {name} is not materialized"))
-        .with_detail(format!("Can't pull from {} as it's not a materialized table.", name.quoted()))
-        .with_hint(format!(
-            "Add EMIT CHANGES to run a push query, or build a materialized table: \
-             CREATE TABLE QUERYABLE_{name} AS SELECT * FROM {name};"
-        ))
 }
 
 /// Why the runtime does not run a query, for its author.

@@ -1,11 +1,13 @@
 //! What ksqlDB rejects and ours would take: every rule that `sql.compatibility = ksqldb` switches on.
 
 use super::context::{Compatibility, PlanContext};
+use super::key_access;
 use super::rewrite::columns_of;
+use crate::catalog::Source;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::functions::aggregate::AggregateFunction;
-use crate::sql::ast::{CreateFunction, Query, SelectItem};
-use crate::types::Name;
+use crate::sql::ast::{CreateFunction, Expr, ExprKind, Literal, Query, SelectItem};
+use crate::types::{Name, SqlType};
 
 fn is_ksqldb(ctx: &PlanContext<'_>) -> bool {
     ctx.settings.compatibility == Compatibility::Ksqldb
@@ -36,8 +38,8 @@ pub(super) fn check_create_function(create: &CreateFunction, ctx: &PlanContext<'
         .at(create.name.span))
 }
 
-/// Clauses and columns that a pull query over a stream cannot have. What ours will take is refused as not built.
-pub(super) fn check_stream_scan(query: &Query, ctx: &PlanContext<'_>) -> Result<(), Diagnostic> {
+/// Clauses and columns that a pull query cannot have. What ours will take is refused as not built.
+pub(super) fn check_pull(query: &Query, ctx: &PlanContext<'_>) -> Result<(), Diagnostic> {
     let clauses = [
         (query.partition_by.first().map(|item| item.span), "PARTITION BY"),
         (query.group_by.first().map(|item| item.span), "GROUP BY"),
@@ -70,6 +72,35 @@ fn refuse_offsets(query: &Query) -> Result<(), Diagnostic> {
             return Err(
                 Diagnostic::new(Code::Unsupported, format!("pull queries do not support column {name}")).at(expr.span)
             );
+        }
+    }
+    Ok(())
+}
+
+/// A key column is not looked up by NULL, nor by text that would have to become a number first.
+pub(super) fn check_key_comparisons(filter: &Expr, source: &Source, ctx: &PlanContext<'_>) -> Result<(), Diagnostic> {
+    for condition in key_access::disjuncts(filter).unwrap_or_default().iter().flatten() {
+        let ExprKind::Binary { left, right, .. } = &condition.kind else { continue };
+        for (key, value) in [(left, right), (right, left)] {
+            let ExprKind::Column(column) = &key.kind else { continue };
+            let Some(column) = source.schema.key().find(|known| known.name == column.name) else { continue };
+            if key_access::is_null(value) {
+                return Err(Diagnostic::new(Code::TypeMismatch, format!("key column {} is never NULL", column.name))
+                    .with_detail("Primary key columns can not be NULL.")
+                    .at(value.span));
+            }
+            let is_text = matches!(value.kind, ExprKind::Literal(Literal::String(_)));
+            let is_number = matches!(
+                column.ty,
+                SqlType::Integer | SqlType::BigInt | SqlType::Double | SqlType::Decimal { .. } | SqlType::Boolean
+            );
+            if is_ksqldb(ctx) && is_text && is_number {
+                return Err(Diagnostic::new(
+                    Code::TypeMismatch,
+                    format!("key column {} is {} and is compared with text", column.name, column.ty),
+                )
+                .at(value.span));
+            }
         }
     }
     Ok(())

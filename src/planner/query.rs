@@ -74,7 +74,7 @@ pub fn plan_push(query: &Query, catalog: &Catalog, ctx: &PlanContext<'_>) -> Res
 /// # Errors
 /// As [`plan_create_as`]; and clauses that a pull query cannot have.
 pub fn plan_stream_scan(query: &Query, catalog: &Catalog, ctx: &PlanContext<'_>) -> Result<PlannedQuery, Diagnostic> {
-    compatibility::check_stream_scan(query, ctx)?;
+    compatibility::check_pull(query, ctx)?;
     let mut planned = finish_client(analyze(query, catalog, ctx, Target::Client)?, query, ctx)?;
     for column in &mut planned.columns {
         column.is_key = false;

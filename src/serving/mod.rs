@@ -20,12 +20,14 @@
 mod leaf;
 mod materialization;
 mod ordered_map;
+mod pull;
 mod snapshot;
 mod table_shape;
 mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use pull::{PullProgram, PullRows};
 pub use snapshot::{KeyRange, Scan, Snapshot};
 pub use table_shape::{TableColumn, TablePart, TableShape};
 pub use tables::{ServedTable, ServingError, TableStats, Tables};
