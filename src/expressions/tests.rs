@@ -79,7 +79,7 @@ fn batch(schema: &EdgeSchema, rows: &str) -> RecordBatch {
 }
 
 /// Evaluates and prints; a diagnostic is printed as it is.
-fn evaluate(expression: &str, columns: &str, rows: &str) -> String {
+pub(crate) fn evaluate(expression: &str, columns: &str, rows: &str) -> String {
     let schema = schema(columns);
     let registry = registry();
     let expr = match parse_expression(expression) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::ArrayRef;
 
 use super::call::Call;
+use super::examples::{Example, Notes};
 use super::macros::Macro;
 use super::signature::{Param, ParamType};
 use crate::types::SqlType;
@@ -110,7 +111,8 @@ pub struct Function {
     kind: Kind,
     category: &'static str,
     description: Cow<'static, str>,
-    example: Option<&'static str>,
+    notes: &'static str,
+    examples: &'static [Example],
     deterministic: bool,
     stops_at_value: bool,
     overloads: Vec<Overload>,
@@ -125,7 +127,8 @@ impl Function {
             kind,
             category,
             description: Cow::Borrowed(description),
-            example: None,
+            notes: "",
+            examples: &[],
             deterministic: true,
             stops_at_value: false,
             overloads: Vec::new(),
@@ -145,7 +148,8 @@ impl Function {
             kind: Kind::Scalar,
             category: "MACRO",
             description: Cow::Owned(format!("Stands for: {}", definition.definition)),
-            example: None,
+            notes: "",
+            examples: &[],
             deterministic: definition.deterministic,
             stops_at_value: false,
             overloads: vec![overload],
@@ -211,9 +215,10 @@ impl Function {
         self
     }
 
-    /// Adds an example call.
-    pub(crate) fn example(mut self, example: &'static str) -> Self {
-        self.example = Some(example);
+    /// Adds how it takes nulls, what it fails on, and examples.
+    pub(super) fn noted(mut self, notes: Notes) -> Self {
+        self.notes = notes.notes;
+        self.examples = notes.examples;
         self
     }
 
@@ -254,9 +259,14 @@ impl Function {
         self.definition.as_deref()
     }
 
-    /// A call and its result.
-    pub fn example_call(&self) -> Option<&'static str> {
-        self.example
+    /// How it takes nulls, what it fails on and its limits, in sentences; may be empty.
+    pub fn notes(&self) -> &'static str {
+        self.notes
+    }
+
+    /// Calls and their results.
+    pub fn examples(&self) -> &'static [Example] {
+        self.examples
     }
 
     /// The ways to call it.

@@ -16,6 +16,7 @@
 pub mod aggregate;
 pub(crate) mod call;
 mod definition;
+mod examples;
 pub mod java_time;
 mod macros;
 mod order;
@@ -30,6 +31,7 @@ mod tests;
 pub(crate) use call::Callable;
 pub(crate) use definition::Returns;
 pub use definition::{Function, Kind, Overload};
+pub use examples::Example;
 pub use macros::Macro;
 pub use registry::FunctionRegistry;
 pub(crate) use registry::{Argument, Resolved};

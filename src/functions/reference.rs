@@ -50,14 +50,24 @@ impl FunctionRegistry {
                     calls.push(format!("`{}`", function.signature(overload)));
                     results.push(format!("`{}`", overload.returns()));
                 }
-                let example = function.example_call().map(|call| format!(" `{call}`")).unwrap_or_default();
+                let mut text = function.description().to_owned();
+                if !function.notes().is_empty() {
+                    text = format!("{text} {}", function.notes());
+                }
+                for (call, result) in function.examples() {
+                    let result = match *result {
+                        "" => "an empty text".to_owned(),
+                        "error" => "an error".to_owned(),
+                        result => format!("`{result}`"),
+                    };
+                    text.push_str(&format!("<br>`{call}` gives {result}"));
+                }
                 let _ = writeln!(
                     page,
-                    "| {} | {} | {}{} |",
+                    "| {} | {} | {} |",
                     calls.join("<br>"),
                     results.join("<br>"),
-                    function.description(),
-                    example.replace('|', "\\|"),
+                    text.replace('|', "\\|"),
                 );
             }
         }

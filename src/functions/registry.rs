@@ -66,6 +66,10 @@ impl FunctionRegistry {
             super::scalar::functions().into_iter().chain(super::table::functions()).chain(super::aggregate::functions())
         {
             let name = function.name().to_owned();
+            let function = match super::examples::of(&name) {
+                Some(notes) => function.noted(notes),
+                None => function,
+            };
             let known = functions.insert(name.clone(), function);
             assert!(known.is_none(), "function {name} is defined twice");
         }

@@ -1,20 +1,8 @@
 //! Functions from text to text, and what resolution says.
 
-use super::{FunctionRegistry, Kind};
-use crate::expressions::tests::{check, typed, value};
+mod documented;
 
-#[test]
-fn every_function_is_documented() {
-    let registry = FunctionRegistry::builtin();
-    let (mut scalars, mut all) = (0, 0);
-    for function in registry.iter() {
-        assert!(function.description().ends_with('.'), "{}", function.name());
-        assert!(!function.overloads().is_empty(), "{}", function.name());
-        all += 1;
-        scalars += usize::from(function.kind() == Kind::Scalar);
-    }
-    assert_eq!((scalars, all), (129, 149), "functions known");
-}
+use crate::expressions::tests::{check, typed, value};
 
 #[test]
 fn overloads_are_exact_first_then_widened_then_refused() {

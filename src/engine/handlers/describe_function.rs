@@ -47,10 +47,13 @@ pub(super) fn describe_function(scope: &Scope<'_>, name: &Ident) -> Result<Outco
             description: String::new(),
         })
         .collect();
-    let description = match function.example_call() {
-        Some(example) => format!("{} Example: {example}", function.description()),
-        None => function.description().to_owned(),
-    };
+    let mut description = function.description().to_owned();
+    if !function.notes().is_empty() {
+        description = format!("{description} {}", function.notes());
+    }
+    for (call, result) in function.examples() {
+        description.push_str(&format!("\nExample: {call} gives {result}"));
+    }
     let is_builtin = function.definition().is_none();
     Ok(Outcome::Answer(Body::DescribeFunction {
         name: function.name().to_owned(),

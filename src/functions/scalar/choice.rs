@@ -17,8 +17,7 @@ pub(super) fn functions() -> Vec<Function> {
             .overload("first T, others T...", "T", |call| {
                 choose(call, |call, row| (0..call.args.len()).find(|i| !call.args[*i].is_null(row)))
             })
-            .stopping_at_value()
-            .example("COALESCE(NULL, 'a', 'b') -> 'a'"),
+            .stopping_at_value(),
         Function::scalar("IFNULL", "CONDITIONAL", "The first argument, or the second where the first is null.")
             .overload("expression T, alternative T", "T", |call| {
                 choose(call, |call, row| (0..2).find(|i| !call.args[*i].is_null(row)))

@@ -23,9 +23,11 @@ const CATEGORY: &str = "JSON";
 
 pub(super) fn functions() -> Vec<Function> {
     vec![
-        Function::scalar("EXTRACTJSONFIELD", CATEGORY, "The part of a JSON text at a path.")
-            .overload("input STRING, path STRING", "STRING", extract)
-            .example("EXTRACTJSONFIELD('{\"a\": [1, 2]}', '$.a[1]') -> '2'"),
+        Function::scalar("EXTRACTJSONFIELD", CATEGORY, "The part of a JSON text at a path.").overload(
+            "input STRING, path STRING",
+            "STRING",
+            extract,
+        ),
         Function::scalar("IS_JSON_STRING", CATEGORY, "True if the text is JSON.").overload(
             "input STRING",
             "BOOLEAN",

@@ -17,15 +17,13 @@ pub(super) fn functions() -> Vec<Function> {
     vec![
         Function::scalar("TRANSFORM", CATEGORY, "A collection with a lambda applied to each element or entry.")
             .overload("array ARRAY<T>, lambda T => R", "ARRAY<R>", transform_array)
-            .overload("map MAP<K, V>, key (K, V) => R, value (K, V) => S", "MAP<R, S>", transform_map)
-            .example("TRANSFORM(ARRAY[1, 2], x => x * 2) -> [2, 4]"),
+            .overload("map MAP<K, V>, key (K, V) => R, value (K, V) => S", "MAP<R, S>", transform_map),
         Function::scalar("FILTER", CATEGORY, "The elements or entries of a collection for which a lambda is true.")
             .overload("array ARRAY<T>, lambda T => BOOLEAN", "ARRAY<T>", filter_array)
             .overload("map MAP<K, V>, lambda (K, V) => BOOLEAN", "MAP<K, V>", filter_map),
         Function::scalar("REDUCE", CATEGORY, "A value made of a first one and each element or entry in turn.")
             .overload("array ARRAY<T>, init S, lambda (S, T) => S", "S", reduce_array)
-            .overload("map MAP<K, V>, init S, lambda (S, K, V) => S", "S", reduce_map)
-            .example("REDUCE(ARRAY[1, 2], 10, (sum, x) => sum + x) -> 13"),
+            .overload("map MAP<K, V>, init S, lambda (S, K, V) => S", "S", reduce_map),
     ]
 }
 

@@ -22,8 +22,7 @@ pub(super) fn functions() -> Vec<Function> {
     vec![
         Function::scalar("MASK", "STRING", "The text with each character replaced by the mask of its class.")
             .overload("input STRING", "STRING", |call| mask(call, None))
-            .overload(&format!("input STRING, {MASKS}"), "STRING", |call| mask(call, None))
-            .example("MASK('My-1') -> 'Xx-n'"),
+            .overload(&format!("input STRING, {MASKS}"), "STRING", |call| mask(call, None)),
         partial("MASK_LEFT", "The text with its first n characters masked.", Part::Left),
         partial("MASK_RIGHT", "The text with its last n characters masked.", Part::Right),
         partial("MASK_KEEP_LEFT", "The text with all but its first n characters masked.", Part::AllButLeft),

@@ -15,8 +15,7 @@ pub(super) fn functions() -> Vec<Function> {
     vec![
         Function::scalar("REGEXP_EXTRACT", CATEGORY, "The first match of a pattern, or of one of its groups.")
             .overload("pattern STRING, input STRING", "STRING", extract)
-            .overload("pattern STRING, input STRING, group INTEGER", "STRING", extract)
-            .example("REGEXP_EXTRACT('(.*) (.*)', 'hello there', 2) -> 'there'"),
+            .overload("pattern STRING, input STRING, group INTEGER", "STRING", extract),
         Function::scalar("REGEXP_EXTRACT_ALL", CATEGORY, "Every match of a pattern, or of one of its groups.")
             .overload("pattern STRING, input STRING", "ARRAY<STRING>", extract_all)
             .overload("pattern STRING, input STRING, group INTEGER", "ARRAY<STRING>", extract_all),

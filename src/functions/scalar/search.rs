@@ -16,8 +16,7 @@ pub(super) fn functions() -> Vec<Function> {
         Function::scalar("INSTR", CATEGORY, "Where a text stands in another, counted from 1; 0 if nowhere.")
             .overload("str STRING, substring STRING", "INTEGER", instr)
             .overload("str STRING, substring STRING, position INTEGER!", "INTEGER", instr)
-            .overload("str STRING, substring STRING, position INTEGER!, occurrence INTEGER!", "INTEGER", instr)
-            .example("INSTR('corporate floor', 'or', -4) -> 5"),
+            .overload("str STRING, substring STRING, position INTEGER!, occurrence INTEGER!", "INTEGER", instr),
         Function::scalar("REPLACE", CATEGORY, "The text with every occurrence of a text replaced by another.")
             .overload("str STRING, oldStr STRING, newStr STRING", "STRING", |call| {
                 let (text, old, new) = (call.text(0), call.text(1), call.text(2));

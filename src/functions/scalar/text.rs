@@ -122,7 +122,6 @@ fn concat() -> Function {
             let joined = |row| parts.iter().flat_map(|part| part.get(row).unwrap_or(&[])).copied().collect::<Vec<u8>>();
             call.rows::<_, BinaryArray>(|row| Ok(Some(joined(row))))
         })
-        .example("CONCAT('a', NULL, 'b') -> 'ab'")
 }
 
 fn concat_ws() -> Function {
@@ -156,7 +155,6 @@ fn substring() -> Function {
         .overload("str STRING, pos INTEGER, length INTEGER", "STRING", substring_text)
         .overload("bytes BYTES, pos INTEGER", "BYTES", substring_bytes)
         .overload("bytes BYTES, pos INTEGER, length INTEGER", "BYTES", substring_bytes)
-        .example("SUBSTRING('stream', 4, 2) -> 'ea'")
 }
 
 /// From where to where a part reaches in something of `length`; 0 is the first position, negative ones count from the end.

@@ -18,8 +18,7 @@ pub(super) fn functions() -> Vec<Function> {
     vec![
         Function::scalar("FORMAT_TIMESTAMP", CATEGORY, "A timestamp as text by a pattern, in a zone.")
             .overload("timestamp TIMESTAMP, formatPattern STRING", "STRING", format_timestamp)
-            .overload("timestamp TIMESTAMP, formatPattern STRING, timeZone STRING", "STRING", format_timestamp)
-            .example("FORMAT_TIMESTAMP(ts, 'yyyy-MM-dd HH:mm') -> '2021-11-11 10:30'"),
+            .overload("timestamp TIMESTAMP, formatPattern STRING, timeZone STRING", "STRING", format_timestamp),
         Function::scalar("FORMAT_DATE", CATEGORY, "A date as text by a pattern.").overload(
             "date DATE, formatPattern STRING",
             "STRING",

@@ -18,15 +18,16 @@ const MOST_IN_BATCH: usize = 50_000_000;
 
 pub(super) fn functions() -> Vec<Function> {
     vec![
-        Function::table("EXPLODE", "Makes a row of each element of an array.")
-            .overload("list ARRAY<T>", "ARRAY<T>", |call| call.array(0))
-            .example("EXPLODE(ARRAY[1, 2]) -> 1 | 2"),
+        Function::table("EXPLODE", "Makes a row of each element of an array.").overload(
+            "list ARRAY<T>",
+            "ARRAY<T>",
+            |call| call.array(0),
+        ),
         Function::table(
             "CUBE_EXPLODE",
             "Makes a row of each way to keep or null the elements of an array, from all null to all kept.",
         )
-        .overload("columns ARRAY<T>", "ARRAY<ARRAY<T>>", cube)
-        .example("CUBE_EXPLODE(ARRAY[1, 2]) -> [null, null] | [null, 2] | [1, null] | [1, 2]"),
+        .overload("columns ARRAY<T>", "ARRAY<ARRAY<T>>", cube),
     ]
 }
 
