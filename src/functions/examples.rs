@@ -161,7 +161,7 @@ pub(super) const ALL: &[(&str, &str, &[Example])] = &[
         "Units are km (the default) and miles. Fails on null, on angles out of range and on another unit.",
         &[
             ("GEO_DISTANCE(37.4439, -122.1663, 51.5257, -0.1122)", "8634.659796579546"),
-            ("GEO_DISTANCE(37.4439, -122.1663, 51.5257, -0.1122, 'miles')", "5365.665986913885"),
+            ("GEO_DISTANCE(37.4439, -122.1663, 51.5257, -0.1122, 'miles')", "5365.659729188264"),
         ],
     ),
     ("GREATEST", "Null if all are.", &[("GREATEST(1, NULL, 3)", "3"), ("GREATEST(1.5, 10.25)", "10.25")]),
@@ -271,7 +271,7 @@ pub(super) const ALL: &[(&str, &str, &[Example])] = &[
     (
         "REGEXP_EXTRACT_ALL",
         "Null if there is no such group; fails on a bad pattern.",
-        &[("REGEXP_EXTRACT_ALL('(.)t', 'bat sat', 1)", "[b, s]"), ("REGEXP_EXTRACT_ALL('x', 'bat')", "[]")],
+        &[("REGEXP_EXTRACT_ALL('(.)t', 'bat sat', 1)", "[a, a]"), ("REGEXP_EXTRACT_ALL('x', 'bat')", "[]")],
     ),
     (
         "REGEXP_REPLACE",

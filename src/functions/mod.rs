@@ -17,6 +17,7 @@ pub mod aggregate;
 pub(crate) mod call;
 mod definition;
 mod examples;
+mod java_regex;
 pub mod java_time;
 mod macros;
 mod order;

@@ -5,6 +5,21 @@ use std::fmt::Write;
 
 use super::{Function, FunctionRegistry};
 
+/// What the page says of patterns.
+const REGULAR_EXPRESSIONS: &str = r"
+## Regular expressions
+
+Patterns have Java's syntax and meaning: `\d`, `\w` and `\s` are ASCII, `.` leaves out every line end, `$` also stands before
+a last line end, classes may be nested and intersected, `\Q...\E` quotes, quantifiers may be possessive. What differs:
+
+- `(?i)` folds letters beyond ASCII too; under `(?m)` only `\n` ends a line;
+- a look-behind has a fixed length; Unicode blocks (`\p{InGreek}`), `\N` and `\X` are refused;
+- a pattern with look-around, back references, possessive or atomic parts has at most 16 KiB and takes at most 500,000 steps
+  a match, other patterns take time proportional to the text; groups and classes nest at most 100 deep.
+
+A pattern that is refused, or takes too many steps, fails the row.
+";
+
 /// What the page says of CREATE FUNCTION.
 const DEFINED_FUNCTIONS: &str = r"
 ## Functions of your own
@@ -38,8 +53,9 @@ impl FunctionRegistry {
             "# Functions\n\nGenerated from the program; do not edit. Names may be written in any case. `T...` may stand any \
              number of times, also never. INTEGER widens to BIGINT, DECIMAL and DOUBLE where a signature asks for them, \
              STRING to TIME, DATE, TIMESTAMP and BYTES. A row for which a function fails gets NULL and an entry in the \
-             processing log. Regular expressions are Java's without look-around and back references.\n",
+             processing log: that is what `an error` means below.\n",
         );
+        page.push_str(REGULAR_EXPRESSIONS);
         page.push_str(DEFINED_FUNCTIONS);
         for (category, functions) in categories {
             // Writing to a String cannot fail.

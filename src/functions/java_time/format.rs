@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use chrono::{Datelike, NaiveDate, NaiveTime, Timelike};
 
-use super::pattern::{Field, Item, Minutes};
+use super::pattern::{Field, Item, Minutes, Width};
 use super::zone::{Zone, offset_text};
 
 /// English names of months.
@@ -53,19 +53,24 @@ fn one(
     match item {
         Item::Text(text) => out.push_str(text),
         Item::Number { field, min, max } => number(value(*field, day, clock)?, *min, *max, out),
-        Item::ReducedYear => number(i64::from(day()?.year().rem_euclid(100)), 2, 2, out),
+        Item::ReducedYear { of_weeks } => {
+            let year = if *of_weeks { week_of_year(day()?).0 } else { day()?.year() };
+            number(i64::from(year.rem_euclid(100)), 2, 2, out);
+        }
         Item::Fraction(n) => {
             let digits = format!("{:09}", clock()?.nanosecond() % 1_000_000_000);
             out.push_str(&digits[..(*n).min(9)]);
         }
-        Item::Month { full } => out.push_str(name(&MONTHS, day()?.month0(), *full)),
-        Item::Weekday { full } => out.push_str(name(&WEEKDAYS, day()?.weekday().num_days_from_monday(), *full)),
+        Item::Month(width) => out.push_str(name(&MONTHS, day()?.month0(), *width)),
+        Item::Weekday(width) => out.push_str(name(&WEEKDAYS, day()?.weekday().num_days_from_monday(), *width)),
         Item::AmPm => out.push_str(if clock()?.hour() < 12 { "AM" } else { "PM" }),
-        Item::Era { full } => out.push_str(match (day()?.year() > 0, full) {
-            (true, false) => "AD",
-            (true, true) => "Anno Domini",
-            (false, false) => "BC",
-            (false, true) => "Before Christ",
+        Item::Era(width) => out.push_str(match (day()?.year() > 0, width) {
+            (true, Width::Short) => "AD",
+            (true, Width::Full) => "Anno Domini",
+            (true, Width::Narrow) => "A",
+            (false, Width::Short) => "BC",
+            (false, Width::Full) => "Before Christ",
+            (false, Width::Narrow) => "B",
         }),
         Item::QuarterText { full } => {
             let quarter = day()?.month0() / 3;
@@ -100,6 +105,15 @@ fn one(
                 let _ = if minutes == 0 { write!(out, "{hours:+}") } else { write!(out, "{hours:+}:{minutes:02}") };
             }
         }
+        Item::Padded(width, item) => {
+            let mut text = String::new();
+            one(item, date, time, zone, &mut text)?;
+            let missing = width.checked_sub(text.chars().count());
+            let missing =
+                missing.ok_or_else(|| format!("Cannot print as output of {text} exceeds pad width of {width}"))?;
+            out.extend(std::iter::repeat_n(' ', missing));
+            out.push_str(&text);
+        }
         Item::Optional(part) => {
             // A part that cannot be written is left out.
             if let Ok(text) = write(part, date, time, zone) {
@@ -125,6 +139,15 @@ fn value(
         Field::Day => i64::from(day()?.day()),
         Field::DayOfYear => i64::from(day()?.ordinal()),
         Field::Quarter => i64::from(day()?.month0() / 3 + 1),
+        Field::WeekBasedYear => i64::from(week_of_year(day()?).0),
+        Field::WeekOfYear => week_of_year(day()?).1,
+        Field::WeekOfMonth => {
+            let day = day()?;
+            let first = day.with_day(1).unwrap_or(day);
+            i64::from((day.day0() + first.weekday().num_days_from_sunday()) / 7 + 1)
+        }
+        Field::DayOfWeek => i64::from(day()?.weekday().number_from_sunday()),
+        Field::AlignedDay => i64::from(day()?.day0() % 7 + 1),
         Field::Hour => i64::from(clock()?.hour()),
         Field::Hour1To24 => i64::from((clock()?.hour() + 23) % 24 + 1),
         Field::HourOfHalf => i64::from(clock()?.hour() % 12),
@@ -154,7 +177,25 @@ fn number(value: i64, min: usize, max: usize, out: &mut String) {
     let _ = write!(out, "{digits:0>min$}");
 }
 
-fn name<'a>(names: &[&'a str], i: u32, full: bool) -> &'a str {
+fn name<'a>(names: &[&'a str], i: u32, width: Width) -> &'a str {
     let name = names[i as usize % names.len()];
-    if full { name } else { &name[..3] }
+    match width {
+        Width::Full => name,
+        Width::Short => &name[..3],
+        Width::Narrow => &name[..1],
+    }
+}
+
+/// The first day of a year of whole weeks: the Sunday at or before its first of January.
+pub(super) fn first_week(year: i32) -> Option<NaiveDate> {
+    let first = NaiveDate::from_ymd_opt(year, 1, 1)?;
+    first.checked_sub_days(chrono::Days::new(u64::from(first.weekday().num_days_from_sunday())))
+}
+
+/// The year of whole weeks that a day is in, and the week.
+fn week_of_year(day: NaiveDate) -> (i32, i64) {
+    let next = first_week(day.year() + 1).filter(|start| day >= *start);
+    let year = if next.is_some() { day.year() + 1 } else { day.year() };
+    let start = next.or_else(|| first_week(year)).unwrap_or(day);
+    (year, day.signed_duration_since(start).num_days() / 7 + 1)
 }

@@ -1,7 +1,8 @@
 //! Java's date-time patterns (`java.time.format.DateTimeFormatter`): compiled once, then parse and format.
 //!
-//! Covered: the letters `G u y D M L d Q q E a h K k H m s S A n N V z O X x Z`, quoted text, optional parts in
-//! brackets; texts are English. Not covered: week-based letters (`Y w W e c F`), padding (`p`).
+//! Covered: the letters `G u y D M L d Q q Y w W E e c F a h K k H m s S A n N V z O X x Z p`, quoted text, optional
+//! parts in brackets; texts and weeks are those of the United States, whose weeks begin on Sunday. Not covered: full names
+//! of zones (`zzzz` writes the short one), `g`, `v` and `B`.
 //!
 //! Where parts of a moment are missing from the text they are those of 1970-01-01T00:00.
 //!

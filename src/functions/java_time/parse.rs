@@ -3,7 +3,7 @@
 use chrono::{Datelike, NaiveDate, NaiveTime};
 
 use super::Reading;
-use super::format::{MONTHS, WEEKDAYS};
+use super::format::{MONTHS, WEEKDAYS, first_week};
 use super::pattern::{Field, Item};
 use super::zone::{Zone, read_offset};
 
@@ -51,6 +51,9 @@ impl Parsed {
             let ordinal = u32::try_from(day).map_err(|_| bad("DayOfYear", day))?;
             return NaiveDate::from_yo_opt(year, ordinal).ok_or_else(|| bad("DayOfYear", day));
         }
+        if let Some(day) = self.by_week() {
+            return Ok(day);
+        }
         let quarter_month = self.get(Field::Quarter).map(|quarter| (quarter - 1) * 3 + 1);
         let month = self.get(Field::Month).or(quarter_month).unwrap_or(1);
         let day = self.get(Field::Day).unwrap_or(1);
@@ -66,6 +69,14 @@ impl Parsed {
         let length = first.num_days_in_month();
         let day = u32::try_from(day).unwrap_or(1).min(u32::from(length));
         first.with_day(day).ok_or_else(|| bad("DayOfMonth", i64::from(day)))
+    }
+
+    /// The day, if the text tells a year of whole weeks, a week and a day of it.
+    fn by_week(&self) -> Option<NaiveDate> {
+        let year = i32::try_from(self.get(Field::WeekBasedYear)?).ok()?;
+        let (week, day) = (self.get(Field::WeekOfYear)?, self.get(Field::DayOfWeek)?);
+        let days = u64::try_from((week - 1) * 7 + day - 1).ok()?;
+        first_week(year)?.checked_add_days(chrono::Days::new(days))
     }
 
     /// The time of day, with missing parts zero.
@@ -133,7 +144,16 @@ impl Reader<'_> {
                         *parsed = kept;
                     }
                 }
-                Item::Number { .. } | Item::ReducedYear | Item::Fraction(_) => {
+                Item::Padded(width, item) => {
+                    let start = self.at;
+                    let blanks = self.rest().len() - self.rest().trim_start_matches(' ').len();
+                    self.at += blanks.min(*width);
+                    self.items(std::slice::from_ref(item), parsed)?;
+                    if self.at - start != *width {
+                        return Err(start);
+                    }
+                }
+                Item::Number { .. } | Item::ReducedYear { .. } | Item::Fraction(_) => {
                     self.number(item, reserved(&items[i + 1..]), parsed)?;
                 }
                 other => self.word(other, parsed)?,
@@ -157,8 +177,8 @@ impl Reader<'_> {
             Item::Number { min, max, .. } if lenient && reserved.is_none() => (1.min(*min), (*max).max(18)),
             Item::Number { min, .. } if lenient => (*min, *min),
             Item::Number { min, max, .. } => (*min, *max),
-            Item::ReducedYear if lenient && reserved.is_none() => (1, 18),
-            Item::ReducedYear => (2, 2),
+            Item::ReducedYear { .. } if lenient && reserved.is_none() => (1, 18),
+            Item::ReducedYear { .. } => (2, 2),
             Item::Fraction(_) if lenient && reserved.is_none() => (1, 9),
             Item::Fraction(n) => (*n, *n),
             _ => return failed,
@@ -182,8 +202,13 @@ impl Reader<'_> {
                 }
                 parsed.fields.push((*field, value));
             }
-            Item::ReducedYear => {
-                parsed.reduced_year = Some(if width == 2 { self.two_digit_year(value) } else { value });
+            Item::ReducedYear { of_weeks } => {
+                let year = if width == 2 { self.two_digit_year(value) } else { value };
+                if *of_weeks {
+                    parsed.fields.push((Field::WeekBasedYear, year));
+                } else {
+                    parsed.reduced_year = Some(year);
+                }
             }
             // `SimpleDateFormat` reads milliseconds, whatever the width.
             Item::Fraction(_) if lenient => parsed.fields.push((Field::Nano, value * 1_000_000)),
@@ -205,15 +230,16 @@ impl Reader<'_> {
         let at = self.at;
         match item {
             Item::Text(text) => self.take(text).then_some(()).ok_or(at)?,
-            Item::Month { .. } => {
+            Item::Month(_) => {
                 let month = self.one_of(&MONTHS).ok_or(at)?;
                 parsed.fields.push((Field::Month, month + 1));
             }
-            Item::Weekday { .. } => {
-                self.one_of(&WEEKDAYS).ok_or(at)?;
+            Item::Weekday(_) => {
+                let day = self.one_of(&WEEKDAYS).ok_or(at)?;
+                parsed.fields.push((Field::DayOfWeek, (day + 1) % 7 + 1));
             }
             Item::AmPm => parsed.afternoon = Some(self.one_of(&["AM", "PM"]).ok_or(at)? == 1),
-            Item::Era { .. } => {
+            Item::Era(_) => {
                 parsed.before_christ = match self.one_of(&["Before Christ", "Anno Domini"]) {
                     Some(era) => era == 0,
                     None if self.take("BC") => true,
@@ -307,7 +333,7 @@ fn reserved(items: &[Item]) -> Option<usize> {
     for item in items {
         let width = match item {
             Item::Number { min, max, .. } if min == max => *min,
-            Item::ReducedYear => 2,
+            Item::ReducedYear { .. } => 2,
             Item::Fraction(n) => *n,
             Item::Number { .. } => return total.or(Some(0)),
             _ => break,

@@ -32,18 +32,18 @@ pub(super) enum Item {
         /// Digits at most.
         max: usize,
     },
-    /// The last two digits of a year from 2000 on.
-    ReducedYear,
+    /// The last two digits of a year from 2000 on; of one of whole weeks or not.
+    ReducedYear { of_weeks: bool },
     /// So many digits of the fraction of a second.
     Fraction(usize),
-    /// Name of a month: short or full.
-    Month { full: bool },
-    /// Name of a day of the week: short or full.
-    Weekday { full: bool },
+    /// Name of a month.
+    Month(Width),
+    /// Name of a day of the week.
+    Weekday(Width),
     /// `AM` or `PM`.
     AmPm,
-    /// `AD`, `BC` or in full.
-    Era { full: bool },
+    /// `AD`, `BC`, in full or as a letter.
+    Era(Width),
     /// `Q1` or `1st quarter`.
     QuarterText { full: bool },
     /// `America/New_York`
@@ -54,8 +54,30 @@ pub(super) enum Item {
     Offset(OffsetStyle),
     /// `GMT+1` or `GMT+01:00`.
     LocalizedOffset { full: bool },
+    /// Something filled up with blanks on its left.
+    Padded(usize, Box<Item>),
     /// A part that may be missing.
     Optional(Vec<Item>),
+}
+
+/// How much of a name is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Width {
+    Short,
+    Full,
+    /// The first letter.
+    Narrow,
+}
+
+impl Width {
+    /// Three letters, four, five.
+    fn of(n: usize) -> Self {
+        match n {
+            4 => Self::Full,
+            5 => Self::Narrow,
+            _ => Self::Short,
+        }
+    }
 }
 
 /// Numeric fields.
@@ -67,6 +89,13 @@ pub(super) enum Field {
     Day,
     DayOfYear,
     Quarter,
+    WeekBasedYear,
+    WeekOfYear,
+    WeekOfMonth,
+    /// Sunday is 1.
+    DayOfWeek,
+    /// Counts from 1 with each seventh day of the month.
+    AlignedDay,
     Hour,
     Hour1To24,
     HourOfHalf,
@@ -118,6 +147,15 @@ pub(super) fn compile(pattern: &str) -> Result<Vec<Item>, PatternError> {
                 at += 1;
             }
             '{' | '}' | '#' => return Err(PatternError::UnknownLetter(c)),
+            'p' => {
+                let n = chars[at..].iter().take_while(|other| **other == 'p').count();
+                at += n;
+                let letter = chars.get(at).copied().filter(char::is_ascii_alphabetic);
+                let letter = letter.ok_or(PatternError::UnknownLetter('p'))?;
+                let width = chars[at..].iter().take_while(|other| **other == letter).count();
+                push(&mut open, Item::Padded(n, Box::new(letters(letter, width)?)));
+                at += width;
+            }
             c if c.is_ascii_alphabetic() => {
                 let n = chars[at..].iter().take_while(|other| **other == c).count();
                 push(&mut open, letters(c, n)?);
@@ -180,11 +218,11 @@ fn letters(letter: char, n: usize) -> Result<Item, PatternError> {
     match letter {
         'u' | 'y' => {
             let field = if letter == 'u' { Field::Year } else { Field::YearOfEra };
-            if n == 2 { Ok(Item::ReducedYear) } else { number(field, n, WIDEST) }
+            if n == 2 { Ok(Item::ReducedYear { of_weeks: false }) } else { number(field, n, WIDEST) }
         }
         'M' | 'L' => match n {
             1 | 2 => short(Field::Month),
-            3 | 4 => Ok(Item::Month { full: n == 4 }),
+            3..=5 => Ok(Item::Month(Width::of(n))),
             _ => too_many,
         },
         'Q' | 'q' => match n {
@@ -204,9 +242,17 @@ fn letters(letter: char, n: usize) -> Result<Item, PatternError> {
         'n' => number(Field::Nano, n, WIDEST),
         'A' => number(Field::MilliOfDay, n, WIDEST),
         'N' => number(Field::NanoOfDay, n, WIDEST),
-        'E' if n <= 4 => Ok(Item::Weekday { full: n == 4 }),
+        'Y' if n == 2 => Ok(Item::ReducedYear { of_weeks: true }),
+        'Y' => number(Field::WeekBasedYear, n, WIDEST),
+        'w' => short(Field::WeekOfYear),
+        'W' if n == 1 => number(Field::WeekOfMonth, 1, 1),
+        'F' if n == 1 => number(Field::AlignedDay, 1, 1),
+        'e' if n <= 2 => number(Field::DayOfWeek, n, 2),
+        'c' if n == 1 => number(Field::DayOfWeek, 1, 2),
+        'e' | 'c' if (3..=5).contains(&n) => Ok(Item::Weekday(Width::of(n))),
+        'E' if n <= 5 => Ok(Item::Weekday(Width::of(n))),
         'a' if n == 1 => Ok(Item::AmPm),
-        'G' if n <= 4 => Ok(Item::Era { full: n == 4 }),
+        'G' if n <= 5 => Ok(Item::Era(Width::of(n))),
         'V' if n == 2 => Ok(Item::ZoneId),
         'z' if n <= 4 => Ok(Item::ZoneName { full: n == 4 }),
         'O' if n == 1 || n == 4 => Ok(Item::LocalizedOffset { full: n == 4 }),
@@ -223,7 +269,7 @@ fn letters(letter: char, n: usize) -> Result<Item, PatternError> {
         'Z' if n <= 3 => Ok(Item::Offset(OffsetStyle { colon: false, minutes: Minutes::Always, zero: "+0000" })),
         'Z' if n == 4 => Ok(Item::LocalizedOffset { full: true }),
         'Z' if n == 5 => Ok(Item::Offset(OffsetStyle { colon: true, minutes: Minutes::Always, zero: "Z" })),
-        'D' | 'S' | 'E' | 'a' | 'G' | 'O' | 'X' | 'x' | 'Z' | 'z' | 'V' => too_many,
+        'D' | 'S' | 'E' | 'W' | 'F' | 'e' | 'c' | 'a' | 'G' | 'O' | 'X' | 'x' | 'Z' | 'z' | 'V' => too_many,
         other => Err(PatternError::UnknownLetter(other)),
     }
 }

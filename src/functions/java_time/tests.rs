@@ -26,6 +26,9 @@ fn texts_are_read_as_java_reads_them() {
     check("d/M/yy", "1/2/03", "2003-02-01T00:00:00.000");
     check("DDD", "366", "-");
     check("yyyy-DDD", "2020-366", "2020-12-31T00:00:00.000");
+    check("YYYY-ww-e", "2018-33-1", "2018-08-12T00:00:00.000");
+    check("YYYY-w EEE", "2020-1 Sun", "2019-12-29T00:00:00.000");
+    check("ppd/M", " 3/4", "1970-04-03T00:00:00.000");
     check("yyyy-MM-dd[ HH:mm]", "2018-08-12", "2018-08-12T00:00:00.000");
     check("yyyy-MM-dd[ HH:mm]", "2018-08-12 01:02", "2018-08-12T01:02:00.000");
     check("hh:mm a", "12:30 pm", "1970-01-01T12:30:00.000");
@@ -47,6 +50,11 @@ fn moments_are_written_in_their_zone() {
         ("HH:mm VV", "Europe/Paris", "12:11 Europe/Paris"),
         ("EEEE MMMM D Q", "UTC", "Sunday August 224 3"),
         ("yy''X", "+01:30", "18'+0130"),
+        ("z VV", "UTC", "UTC UTC"),
+        ("z VV", "Z", "Z Z"),
+        ("z", "GMT+2", "GMT+02:00"),
+        ("YYYY w W e c F EEEEE MMMMM GGGGG", "UTC", "2018 33 3 1 1 5 S A A"),
+        ("pppd|ppH", "UTC", " 12|10"),
     ] {
         let compiled = JavaPattern::compile(pattern).expect(pattern);
         let zone = Zone::read(zone).expect(zone);

@@ -10,25 +10,34 @@ use chrono_tz::Tz;
 pub enum Zone {
     /// Seconds east of Greenwich.
     Fixed(i32),
+    /// The same, written behind this name: `UTC`, `GMT+01:00`.
+    Prefixed(&'static str, i32),
     /// Rules of a region.
     Named(Tz),
 }
 
 impl Zone {
-    /// Greenwich.
-    pub const UTC: Self = Self::Fixed(0);
+    /// Greenwich, called UTC.
+    pub const UTC: Self = Self::Prefixed("UTC", 0);
+    /// Greenwich, called GMT.
+    pub const GMT: Self = Self::Prefixed("GMT", 0);
 
     /// Reads what `java.time.ZoneId.of` reads: `UTC`, `Z`, `+01:00`, `GMT+1`, `Europe/Paris`. Case matters.
     pub fn read(text: &str) -> Option<Self> {
-        if matches!(text, "Z" | "UTC" | "GMT" | "UT") {
-            return Some(Self::UTC);
+        if text == "Z" {
+            return Some(Self::Fixed(0));
         }
-        for prefix in ["UTC", "GMT", "UT", ""] {
-            if let Some(rest) = text.strip_prefix(prefix)
-                && rest.starts_with(['+', '-'])
-            {
-                return read_offset(rest).map(Self::Fixed);
+        for prefix in ["UTC", "GMT", "UT"] {
+            match text.strip_prefix(prefix) {
+                Some("") => return Some(Self::Prefixed(prefix, 0)),
+                Some(rest) if rest.starts_with(['+', '-']) => {
+                    return read_offset(rest).map(|seconds| Self::Prefixed(prefix, seconds));
+                }
+                _ => {}
             }
+        }
+        if text.starts_with(['+', '-']) {
+            return read_offset(text).map(Self::Fixed);
         }
         Tz::from_str(text).ok().map(Self::Named)
     }
@@ -63,7 +72,7 @@ impl Zone {
     /// Seconds east of Greenwich at a moment.
     pub(crate) fn offset_at(self, moment: DateTime<Utc>) -> i32 {
         match self {
-            Self::Fixed(seconds) => seconds,
+            Self::Fixed(seconds) | Self::Prefixed(_, seconds) => seconds,
             Self::Named(zone) => zone.offset_from_utc_datetime(&moment.naive_utc()).fix().local_minus_utc(),
         }
     }
@@ -71,7 +80,7 @@ impl Zone {
     /// The moment of a local date and time, in milliseconds: of two the earlier; in a gap, as late after its start.
     pub(super) fn instant(self, local: NaiveDateTime) -> Option<i64> {
         let offset = match self {
-            Self::Fixed(seconds) => seconds,
+            Self::Fixed(seconds) | Self::Prefixed(_, seconds) => seconds,
             Self::Named(zone) => match zone.offset_from_local_datetime(&local) {
                 LocalResult::Single(offset) | LocalResult::Ambiguous(offset, _) => offset.fix().local_minus_utc(),
                 // The offset before the gap carries the time over it.
@@ -89,6 +98,8 @@ impl Zone {
         match self {
             Self::Fixed(0) => "Z".to_owned(),
             Self::Fixed(seconds) => offset_text(seconds, true),
+            Self::Prefixed(prefix, 0) => prefix.to_owned(),
+            Self::Prefixed(prefix, seconds) => format!("{prefix}{}", offset_text(seconds, true)),
             Self::Named(zone) => zone.name().to_owned(),
         }
     }

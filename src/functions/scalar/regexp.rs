@@ -1,13 +1,13 @@
-//! Regular expressions. The syntax is that of the `regex` crate: Java's without look-around and back references.
+//! Regular expressions, by Java's rules.
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, ListBuilder, StringArray, StringBuilder};
-use regex::{Captures, Regex};
 
 use crate::expressions::Typed;
 use crate::functions::Function;
 use crate::functions::call::{Call, Message};
+use crate::functions::java_regex::{Found, Pattern};
 
 const CATEGORY: &str = "REGULAR EXPRESSION";
 
@@ -32,8 +32,8 @@ pub(super) fn functions() -> Vec<Function> {
 /// Patterns by row: a constant one is compiled once for its place in the statement, others when they change.
 struct Patterns<'a> {
     texts: Typed<'a, StringArray>,
-    constant: Option<&'a Result<Regex, String>>,
-    last: Option<(&'a str, Result<Regex, String>)>,
+    constant: Option<&'a Result<Pattern, String>>,
+    last: Option<(&'a str, Result<Pattern, String>)>,
 }
 
 impl<'a> Patterns<'a> {
@@ -43,7 +43,7 @@ impl<'a> Patterns<'a> {
         Self { texts, constant: constant.map(|text| call.prepared(|| compile(text))), last: None }
     }
 
-    fn get(&mut self, row: usize) -> Option<Result<&Regex, Message>> {
+    fn get(&mut self, row: usize) -> Option<Result<&Pattern, Message>> {
         let text = self.texts.get(row)?;
         let compiled = match self.constant {
             Some(compiled) => compiled,
@@ -58,8 +58,8 @@ impl<'a> Patterns<'a> {
     }
 }
 
-fn compile(text: &str) -> Result<Regex, String> {
-    Regex::new(text).map_err(|error| format!("Invalid regular expression pattern: {text}: {error}"))
+fn compile(text: &str) -> Result<Pattern, String> {
+    Pattern::compile(text).map_err(|error| format!("Invalid regular expression pattern: {text}: {error}"))
 }
 
 /// The group that is asked for; the outer `None` is NULL.
@@ -78,8 +78,8 @@ fn extract(call: &mut Call<'_>) -> ArrayRef {
         let (Some(pattern), Some(text), Some(group)) = (patterns.get(row), text.get(row), groups[row]) else {
             return Ok(None);
         };
-        let found = pattern?.captures(text);
-        Ok(group.and_then(|group| found.and_then(|found| found.get(group).map(|part| part.as_str().to_owned()))))
+        let found = pattern?.find(text)?;
+        Ok(group.and_then(|group| found.and_then(|found| found.get(group).map(str::to_owned))))
     })
 }
 
@@ -92,19 +92,24 @@ fn extract_all(call: &mut Call<'_>) -> ArrayRef {
             lists.append_null();
             continue;
         };
-        match (pattern, group) {
-            (Err(message), _) => {
-                lists.append_null();
-                call.failures.push((row, message));
-            }
-            (Ok(pattern), Some(group)) if group < pattern.captures_len() => {
-                for found in pattern.captures_iter(text) {
-                    lists.values().append_option(found.get(group).map(|part| part.as_str()));
-                }
-                lists.append(true);
-            }
-            (Ok(_), _) => lists.append_null(),
+        let mut parts = Vec::new();
+        let found = pattern.and_then(|pattern| {
+            let group = group.filter(|group| *group < pattern.groups());
+            let Some(group) = group else { return Ok(false) };
+            pattern.find_all::<Message>(text, |found, _, _| {
+                parts.push(found.get(group));
+                Ok(())
+            })?;
+            Ok(true)
+        });
+        let found = found.unwrap_or_else(|message| {
+            call.failures.push((row, message));
+            false
+        });
+        if found {
+            parts.into_iter().for_each(|part| lists.values().append_option(part));
         }
+        lists.append(found);
     }
     Arc::new(lists.finish())
 }
@@ -117,23 +122,22 @@ fn replace(call: &mut Call<'_>) -> ArrayRef {
         else {
             return Ok(None);
         };
-        let mut failed = None;
-        let replaced = pattern?.replace_all(text, |found: &Captures<'_>| {
-            expand(replacement, found).unwrap_or_else(|message| {
-                failed = Some(message);
-                String::new()
-            })
-        });
-        match failed {
-            Some(message) => Err(message),
-            None => Ok(Some(replaced.into_owned())),
-        }
+        let pattern = pattern?;
+        let mut replaced = String::with_capacity(text.len());
+        let mut copied = 0;
+        pattern.find_all::<Message>(text, |found, start, end| {
+            replaced.push_str(&text[copied..start]);
+            expand(replacement, found, pattern.groups(), &mut replaced)?;
+            copied = end;
+            Ok(())
+        })?;
+        replaced.push_str(&text[copied..]);
+        Ok(Some(replaced))
     })
 }
 
 /// A Java replacement: `$1` and `${name}` are groups, a backslash takes what follows as it is.
-fn expand(replacement: &str, found: &Captures<'_>) -> Result<String, Message> {
-    let mut text = String::new();
+fn expand(replacement: &str, found: &Found<'_>, groups: usize, text: &mut String) -> Result<(), Message> {
     let mut chars = replacement.chars().peekable();
     while let Some(c) = chars.next() {
         match c {
@@ -142,28 +146,28 @@ fn expand(replacement: &str, found: &Captures<'_>) -> Result<String, Message> {
                 chars.next();
                 let name: String = chars.by_ref().take_while(|c| *c != '}').collect();
                 let part = found.name(&name).ok_or_else(|| Message::from(format!("No group with name {{{name}}}")))?;
-                text.push_str(part.as_str());
+                text.push_str(part);
             }
             '$' => {
                 let mut group =
                     chars.next().and_then(|c| c.to_digit(10)).ok_or(Message::from("Illegal group reference"))?;
                 // Further digits belong to the group as long as there is such a group.
                 while let Some(digit) = chars.peek().and_then(|c| c.to_digit(10)) {
-                    if (group * 10 + digit) as usize >= found.len() {
+                    if (group * 10 + digit) as usize >= groups {
                         break;
                     }
                     group = group * 10 + digit;
                     chars.next();
                 }
-                if group as usize >= found.len() {
+                if group as usize >= groups {
                     return Err(format!("No group {group}").into());
                 }
-                text.push_str(found.get(group as usize).map_or("", |part| part.as_str()));
+                text.push_str(found.get(group as usize).unwrap_or(""));
             }
             other => text.push(other),
         }
     }
-    Ok(text)
+    Ok(())
 }
 
 fn split(call: &mut Call<'_>) -> ArrayRef {
@@ -175,18 +179,8 @@ fn split(call: &mut Call<'_>) -> ArrayRef {
             lists.append_null();
             continue;
         };
-        match pattern {
-            Ok(pattern) => {
-                let mut parts: Vec<&str> = pattern.split(text).collect();
-                if pattern.is_match("") {
-                    // As Java's split: no part before an empty match at the start, none at the end.
-                    if parts.len() > 1 && parts.first() == Some(&"") {
-                        parts.remove(0);
-                    }
-                    while parts.len() > 1 && parts.last() == Some(&"") {
-                        parts.pop();
-                    }
-                }
+        match pattern.and_then(|pattern| parts(pattern, text)) {
+            Ok(parts) => {
                 parts.into_iter().for_each(|part| lists.values().append_value(part));
                 lists.append(true);
             }
@@ -197,4 +191,26 @@ fn split(call: &mut Call<'_>) -> ArrayRef {
         }
     }
     Arc::new(lists.finish())
+}
+
+/// The parts of a text between matches. Where an empty text matches, by the rules of Java's `split`: no part before an
+/// empty match at the start, no empty parts at the end.
+fn parts<'t>(pattern: &Pattern, text: &'t str) -> Result<Vec<&'t str>, Message> {
+    let mut parts = Vec::new();
+    let mut copied = 0;
+    pattern.find_all::<Message>(text, |_, start, end| {
+        if end > 0 || !pattern.matches_empty() {
+            parts.push(&text[copied..start]);
+            copied = end;
+        }
+        Ok(())
+    })?;
+    let is_whole = parts.is_empty();
+    parts.push(&text[copied..]);
+    if pattern.matches_empty() && !is_whole {
+        while parts.last() == Some(&"") {
+            parts.pop();
+        }
+    }
+    Ok(parts)
 }

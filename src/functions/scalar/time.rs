@@ -178,12 +178,12 @@ where
     })
 }
 
-/// The zone in argument 2 by row, Greenwich where it was not given; the outer `None` is NULL.
-fn zones<'a>(call: &Call<'a>) -> impl Fn(usize) -> Option<Result<Zone, Message>> + use<'a> {
+/// The zone in argument 2 by row, `default` where it was not given; the outer `None` is NULL.
+fn zones<'a>(call: &Call<'a>, default: Zone) -> impl Fn(usize) -> Option<Result<Zone, Message>> + use<'a> {
     let texts = (call.args.len() > 2).then(|| call.text(2));
     let read = |text: &str| Zone::read(text).ok_or_else(|| Message::from(format!("Unknown time-zone ID: {text}")));
     let constant = match texts {
-        None => Some(Some(Ok(Zone::UTC))),
+        None => Some(Some(Ok(default))),
         Some(texts) => call.args[2].is_constant().then(|| texts.get(0).map(read)),
     };
     move |row| match (&constant, texts) {
@@ -193,7 +193,7 @@ fn zones<'a>(call: &Call<'a>) -> impl Fn(usize) -> Option<Result<Zone, Message>>
 }
 
 fn format_timestamp(call: &mut Call<'_>) -> ArrayRef {
-    let (timestamp, zone) = (call.timestamp(0), zones(call));
+    let (timestamp, zone) = (call.timestamp(0), zones(call, Zone::GMT));
     formatted(call, 1, |row, pattern| {
         let (ms, zone) = (timestamp.get(row)?, zone(row)?);
         Some(zone.map_err(|message| message.into_owned()).and_then(|zone| pattern.format_millis(ms, zone)))
@@ -201,7 +201,7 @@ fn format_timestamp(call: &mut Call<'_>) -> ArrayRef {
 }
 
 fn timestamp_to_string(call: &mut Call<'_>) -> ArrayRef {
-    let (ms, zone) = (call.long(0), zones(call));
+    let (ms, zone) = (call.long(0), zones(call, Zone::UTC));
     formatted(call, 1, |row, pattern| {
         let (ms, zone) = (ms.get(row)?, zone(row)?);
         Some(zone.map_err(|message| message.into_owned()).and_then(|zone| pattern.format_millis(ms, zone)))
@@ -211,7 +211,7 @@ fn timestamp_to_string(call: &mut Call<'_>) -> ArrayRef {
 /// Milliseconds by row.
 fn millis(call: &mut Call<'_>) -> ArrayRef {
     let mut patterns = Patterns::of(call, 1, strict);
-    let (text, zone) = (call.text(0), zones(call));
+    let (text, zone) = (call.text(0), zones(call, Zone::UTC));
     call.rows::<_, Int64Array>(|row| {
         let (Some(text), Some(pattern), Some(zone)) = (text.get(row), patterns.get(row), zone(row)) else {
             return Ok(None);
