@@ -4,7 +4,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 
 use crate::planner::graph::{Encoding, OperatorNode};
 use crate::state::StateRow;
-use crate::types::{ChangeBatch, Op, Ops};
+use crate::types::{ChangeBatch, EventTime, Op, Ops};
 
 use super::{Capture, Operator, Output, Port, RestoreError, Step, StreamTime};
 
@@ -32,7 +32,7 @@ impl Checked {
             schema: node.schema.arrow(),
             encoding: node.encoding,
             inner,
-            stream_time: StreamTime::default(),
+            stream_time: EventTime(i64::MIN),
         }
     }
 

@@ -5,7 +5,7 @@ use crate::expressions::{EdgeSchema, Predicate, Projection};
 use crate::functions::FunctionRegistry;
 use crate::planner::graph::{OperatorKind, OperatorNode, ProjectColumn};
 
-use super::{Filter, FlatMap, Operator, Project};
+use super::{Filter, FlatMap, Operator, Project, Remember, RequireKey, aggregate};
 
 /// The operator that runs `node` over batches of the edge `input`, with keys hashed to `slots`.
 ///
@@ -15,7 +15,7 @@ pub fn compile(
     node: &OperatorNode,
     input: &EdgeSchema,
     functions: &FunctionRegistry,
-    _slots: u16,
+    slots: u16,
 ) -> Result<Box<dyn Operator>, Diagnostic> {
     Ok(match &node.kind {
         OperatorKind::Filter { predicate } => {
@@ -31,9 +31,9 @@ pub fn compile(
             let kept = passed.iter().filter_map(|column| input.index_of(&column.name)).collect();
             Box::new(FlatMap::new(compile_columns(calls, input, functions)?, kept, &node.schema))
         }
-        OperatorKind::RequireKey { .. } | OperatorKind::Remember { .. } | OperatorKind::Aggregate(_) => {
-            return Err(Diagnostic::not_implemented("state"));
-        }
+        OperatorKind::RequireKey { key } => Box::new(RequireKey::compile(key, input)?),
+        OperatorKind::Remember { key } => Box::new(Remember::compile(key, input, slots)?),
+        OperatorKind::Aggregate(aggregation) => aggregate::compile(node, aggregation, input, functions, slots)?,
     })
 }
 

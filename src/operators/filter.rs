@@ -54,7 +54,7 @@ impl Operator for Filter {
 }
 
 /// The rows of `input` that pass, with updates broken up where one side of them does not.
-fn keep(input: &ChangeBatch, passes: BooleanArray) -> ChangeBatch {
+pub(super) fn keep(input: &ChangeBatch, passes: BooleanArray) -> ChangeBatch {
     let passes = match &input.null_value {
         Some(nulls) => BooleanArray::new(passes.values() & &!nulls, None),
         None => passes,

@@ -6,14 +6,18 @@
 //! - every operator takes all four operations and null rows; what an edge may hold is checked by [`checked`];
 //! - a record never fails a batch: what fails on data goes into [`Output::errors`].
 //!
-//! Reading order: [`operator`], [`filter`], [`project`], [`flat_map`], [`checked`], [`compile`].
+//! Reading order: [`operator`], [`filter`], [`project`], [`flat_map`], [`require_key`], [`remember`],
+//! [`aggregate`], [`checked`], [`compile`].
 
+mod aggregate;
 mod checked;
 mod compile;
 mod filter;
 mod flat_map;
 mod operator;
 mod project;
+mod remember;
+mod require_key;
 
 pub use checked::Checked;
 pub use compile::compile;
@@ -21,6 +25,8 @@ pub use filter::Filter;
 pub use flat_map::FlatMap;
 pub use operator::{Capture, Operator, Output, Port, RestoreError, RowError, Step, StreamTime};
 pub use project::Project;
+pub use remember::Remember;
+pub use require_key::RequireKey;
 
 #[cfg(test)]
 pub(crate) mod batch_text;

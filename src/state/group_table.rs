@@ -22,7 +22,7 @@ use datafusion::arrow::compute;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use crate::types::{EncodedRows, EventTime, RowCodec, SqlType};
+use crate::types::{EncodedRows, EventTime, NotARow, RowCodec, SqlType};
 
 use super::key_batch::{KeyBatch, KeyForm, Keys};
 use super::{Slot, hash_keys, slot_of};
@@ -57,6 +57,8 @@ const LIVE: u8 = 1;
 const DIRTY: u8 = 2;
 const EMITTED: u8 = 4;
 const TOUCHED: u8 = 8;
+const KNOWN: u8 = 16;
+const SAVED: u8 = 32;
 
 #[derive(Debug, Clone, Copy)]
 struct Group {
@@ -351,6 +353,26 @@ impl GroupTable {
         self.groups[number as usize].marks |= EMITTED;
     }
 
+    /// True if a row of the group was taken before the batch under way.
+    pub fn is_known(&self, number: GroupNumber) -> bool {
+        self.groups[number as usize].marks & KNOWN != 0
+    }
+
+    /// Notes that rows of the group were taken.
+    pub fn set_known(&mut self, number: GroupNumber) {
+        self.groups[number as usize].marks |= KNOWN;
+    }
+
+    /// True if state of the group was handed over.
+    pub fn is_saved(&self, number: GroupNumber) -> bool {
+        self.groups[number as usize].marks & SAVED != 0
+    }
+
+    /// Notes that state of the group was handed over.
+    pub fn set_saved(&mut self, number: GroupNumber) {
+        self.groups[number as usize].marks |= SAVED;
+    }
+
     /// Marks the group as touched; true if it was not.
     pub fn mark_touched(&mut self, number: GroupNumber) -> bool {
         let marks = &mut self.groups[number as usize].marks;
@@ -381,8 +403,7 @@ impl GroupTable {
         let groups = numbers.iter().map(|number| &self.groups[*number as usize]);
         match self.form {
             KeyForm::Int32 => {
-                let value =
-                    |group: &Group| i32::try_from(group.key.cast_signed()).expect("the key was an INTEGER");
+                let value = |group: &Group| i32::try_from(group.key.cast_signed()).expect("the key was an INTEGER");
                 vec![Arc::new(Int32Array::from_iter_values(groups.map(value)))]
             }
             KeyForm::Int64 => {
@@ -420,6 +441,14 @@ impl GroupTable {
         rows
     }
 
+    /// The key columns that [`Self::encoded_keys`] wrote.
+    ///
+    /// # Errors
+    /// Bytes that are no key of this table.
+    pub fn decode_keys<'a>(&self, keys: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<ArrayRef>, NotARow> {
+        self.codec.decode(keys)
+    }
+
     fn bytes_of(&self, group: &Group) -> &[u8] {
         group.bytes_in(&self.windows[group.window as usize].bytes)
     }
@@ -427,6 +456,12 @@ impl GroupTable {
     /// Where the earliest window starts.
     pub fn first_start(&self) -> Option<i64> {
         self.by_start.keys().next().copied()
+    }
+
+    /// Where the window after the one at `start` starts.
+    pub fn next_start(&self, start: i64) -> Option<i64> {
+        let after = (std::ops::Bound::Excluded(start), std::ops::Bound::Unbounded);
+        self.by_start.range(after).next().map(|(start, _)| *start)
     }
 
     /// The groups of the window that starts at `start`, by key.
@@ -507,7 +542,10 @@ impl GroupTable {
             .windows
             .iter()
             .map(|window| {
-                size_of::<Window>() + 48 + window.bytes.capacity() + window.table.capacity() * (size_of::<TableEntry>() + 1)
+                size_of::<Window>()
+                    + 48
+                    + window.bytes.capacity()
+                    + window.table.capacity() * (size_of::<TableEntry>() + 1)
             })
             .sum();
         windows
