@@ -4,6 +4,7 @@ use crate::topics::{CleanupPolicy, TopicConfig, TopicError};
 
 use super::command::{Command, DoomedTopic, NewTopic, QueryAction};
 use super::database::{Engine, OpenError};
+use super::running::chain;
 use super::world::World;
 
 impl Engine {
@@ -33,6 +34,10 @@ impl Engine {
             self.delete_doomed(topic)?;
         }
         let world = world.settled();
+        // A crash may have come between the command that dropped a query and its end.
+        if let Err(error) = self.runtime.forget_all_but(&world.queries.keys().cloned().collect()) {
+            tracing::warn!(error = %chain(&error), "what is left of dropped queries could not be removed");
+        }
         for query in world.queries.values() {
             self.act(&QueryAction::Start(Box::new(query.as_ref().clone())), &world);
         }

@@ -177,8 +177,9 @@ impl Engine {
             .map(|id| {
                 let status = self.status_of(id);
                 let counters = status.as_ref().map(|status| status.counters).unwrap_or_default();
+                let state_bytes = status.as_ref().map_or(0, |status| status.state_bytes as u64);
                 let lag = status.map_or(0, |status| status.sources.iter().map(|source| source.lag()).sum());
-                QueryMetrics { lag, ..of_counters(id.to_string(), self.query_state(id), false, &counters) }
+                QueryMetrics { lag, state_bytes, ..of_counters(id.to_string(), self.query_state(id), false, &counters) }
             })
             .collect();
         let pushes = self.runtime.pushes();
@@ -231,6 +232,8 @@ fn of_counters(query_id: String, state: &str, is_push: bool, counters: &QueryCou
         lag: 0,
         record_errors: counters.bad_records,
         failures: counters.failures,
+        late_rows: counters.late_rows,
+        state_bytes: 0,
     }
 }
 

@@ -3,14 +3,14 @@
 //! A stage over a topic becomes one task per partition; a stage over exchanges becomes tasks that share the slots, as
 //! many as there are workers. Inboxes are made first, so that upstream tasks have somewhere to deal to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Weak};
 
 use crate::catalog::QueryId;
 use crate::diagnostics::Diagnostic;
 use crate::expressions::EdgeSchema;
-use crate::operators::{self, Checked, Operator, Port};
+use crate::operators::{Checked, Operator, Port};
 use crate::planner::OperatorGraph;
 use crate::planner::graph::{GRAPH_VERSION, Input, Output, SourceInput, Stage};
 use crate::topics::TopicInfo;
@@ -18,6 +18,7 @@ use crate::types::{Epoch, EventTime, Offset, Partition};
 
 use super::BuildError;
 use super::chain::Chain;
+use super::changelog::{Changelog, RestoreProgress, Restorer, Share};
 use super::client::Client;
 use super::cursor::Cursor;
 use super::decode::SourceDecoder;
@@ -26,6 +27,7 @@ use super::environment::Environment;
 use super::exchange::{Dealer, Inbox};
 use super::output::TaskOutput;
 use super::pipeline::{Gate, Owner, Pipeline, Progress, SourceHandle};
+use super::positions::Durable;
 use super::scheduler::Task;
 use super::source_task::SourceTask;
 use super::stage_task::{StageTask, Worker};
@@ -43,6 +45,8 @@ pub(super) struct Plan<'a> {
     pub(super) paused: bool,
     pub(super) careful: bool,
     pub(super) skip: &'a BTreeSet<(String, i32, Offset)>,
+    /// What it goes on from; nothing may be committing. `None` for a query without epochs: its state is in memory alone.
+    pub(super) durable: Option<&'a Durable>,
     /// Who takes the rows of an [`Output::Rows`].
     pub(super) client: Option<&'a Arc<Client>>,
 }
@@ -75,9 +79,16 @@ pub(super) fn pipeline(env: &Arc<Environment>, plan: Plan<'_>, start_of: StartOf
     if plan.graph.version > GRAPH_VERSION {
         return Err(BuildError::Graph(format!("version {} is newer than {GRAPH_VERSION}", plan.graph.version)));
     }
-    let shapes = shapes(env, plan.graph)?;
-    let gate = Arc::new(Gate::new(plan.max_bytes, plan.paused, plan.careful));
-    let mut pipeline = Pipeline { number: plan.number, gate, tasks: Vec::new(), sources: Vec::new() };
+    let shapes = shapes(env, &plan)?;
+    let gate = Arc::new(Gate::new(plan.max_bytes, env.settings.state_max_bytes, plan.paused, plan.careful));
+    let mut pipeline = Pipeline {
+        number: plan.number,
+        gate,
+        tasks: Vec::new(),
+        sources: Vec::new(),
+        changelogs: BTreeMap::new(),
+        restored: Arc::new(RestoreProgress::default()),
+    };
     for (index, shape) in shapes.iter().enumerate() {
         for nth in 0..shape.tasks {
             make_task(env, &plan, &shapes, index, nth, start_of, &mut pipeline)?;
@@ -87,7 +98,8 @@ pub(super) fn pipeline(env: &Arc<Environment>, plan: Plan<'_>, start_of: StartOf
 }
 
 /// What each stage reads, and how many tasks it has.
-fn shapes<'a>(env: &Environment, graph: &'a OperatorGraph) -> Result<Vec<Shape<'a>>, BuildError> {
+fn shapes<'a>(env: &Environment, plan: &Plan<'a>) -> Result<Vec<Shape<'a>>, BuildError> {
+    let graph = plan.graph;
     let mut shapes: Vec<Shape<'_>> = Vec::with_capacity(graph.stages.len());
     for stage in &graph.stages {
         let shape = match &stage.inputs[..] {
@@ -113,13 +125,19 @@ fn shapes<'a>(env: &Environment, graph: &'a OperatorGraph) -> Result<Vec<Shape<'
                     }
                 }
                 let tasks = env.settings.worker_threads.clamp(1, usize::from(graph.slots.max(1)));
-                let inbox = || Arc::new(Inbox::new(ports.iter().copied(), env.settings.exchange_rows));
+                let time = stage_time(plan, stage);
+                let inbox = || Arc::new(Inbox::new(ports.iter().copied(), env.settings.exchange_rows, time));
                 Shape { stage, source: None, inboxes: (0..tasks).map(|_| inbox()).collect(), tasks }
             }
         };
         shapes.push(shape);
     }
     Ok(shapes)
+}
+
+/// The stream time that a stage behind an exchange goes on at.
+fn stage_time(plan: &Plan<'_>, stage: &Stage) -> Option<EventTime> {
+    plan.durable.and_then(|durable| durable.stages.get(&stage.name).copied())
 }
 
 fn make_task(
@@ -139,8 +157,16 @@ fn make_task(
             Some((partition, start_of(info, partition, firsts[nth])))
         }
     };
-    let stream_time = start.as_ref().and_then(|(_, start)| start.stream_time);
-    let (chain, edge) = chain(env, plan.graph, shape.stage)?;
+    let stream_time = match &start {
+        Some((_, start)) => start.stream_time,
+        None => stage_time(plan, shape.stage),
+    };
+    let (chain, edge) = chain(env, plan, shape.stage)?;
+    let has_state = chain.stateful().next().is_some();
+    if has_state && start.is_some() {
+        return Err(BuildError::Graph(format!("stage {} has state and no exchange before it", shape.stage.name)));
+    }
+    let changelogs = changelogs(env, plan, shape.stage, &chain, pipeline)?;
     let output = output(env, plan, shapes, index, nth, &edge, stream_time)?;
     let worker = Worker {
         env: Arc::clone(env),
@@ -150,11 +176,14 @@ fn make_task(
         gate: Arc::clone(&pipeline.gate),
         index: pipeline.tasks.len(),
         topic: only_topic(plan.graph, shape.stage),
+        changelogs: changelogs.clone(),
         epoch: plan.epoch,
         chain,
         output,
         entries: Vec::new(),
         place: None,
+        is_flushed: false,
+        state_bytes: 0,
     };
     let task = match (&shape.source, start) {
         (Some((source, info, _)), Some((partition, start))) => {
@@ -191,8 +220,18 @@ fn make_task(
         }
         _ => {
             let inbox = Arc::clone(&shape.inboxes[nth]);
-            let task: Arc<Task> =
-                env.scheduler.task(plan.lane, Box::new(StageTask { worker, inbox: Arc::clone(&inbox) }));
+            let share = Share { slots: plan.graph.slots, tasks: shape.tasks, nth };
+            let restorer = Restorer::new(share, &pipeline.restored, changelogs);
+            let body = StageTask {
+                worker,
+                inbox: Arc::clone(&inbox),
+                stage: Arc::from(shape.stage.name.as_str()),
+                watches_state: has_state && plan.durable.is_none(),
+                restorer: Some(restorer),
+                told_time: None,
+                is_ending: false,
+            };
+            let task: Arc<Task> = env.scheduler.task(plan.lane, Box::new(body));
             inbox.read_by(&task);
             task
         }
@@ -201,8 +240,36 @@ fn make_task(
     Ok(())
 }
 
+/// The changelogs of a stage's operators, by their places in the chain; none for a query without epochs.
+fn changelogs(
+    env: &Environment,
+    plan: &Plan<'_>,
+    stage: &Stage,
+    chain: &Chain,
+    pipeline: &mut Pipeline,
+) -> Result<Vec<(usize, Arc<Changelog>)>, BuildError> {
+    let Some(durable) = plan.durable else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for place in chain.stateful() {
+        let name = &stage.operators[place].name;
+        let changelog = match pipeline.changelogs.get(name) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let known = durable.changelogs.get(name).copied();
+                let opened = Changelog::open(env.log.as_ref(), &env.service_id, plan.query, name, known)?;
+                let opened = Arc::new(opened);
+                pipeline.changelogs.insert(name.clone(), Arc::clone(&opened));
+                opened
+            }
+        };
+        found.push((place, changelog));
+    }
+    Ok(found)
+}
+
 /// The operators of a stage, and the edge behind the last one.
-fn chain(env: &Environment, graph: &OperatorGraph, stage: &Stage) -> Result<(Chain, EdgeSchema), BuildError> {
+fn chain(env: &Environment, plan: &Plan<'_>, stage: &Stage) -> Result<(Chain, EdgeSchema), BuildError> {
+    let graph = plan.graph;
     let mut edge = match stage.inputs.first() {
         Some(Input::Source(source)) => source.schema.clone(),
         Some(Input::Exchange { stage }) => edge_behind(graph, *stage)?,
@@ -210,11 +277,11 @@ fn chain(env: &Environment, graph: &OperatorGraph, stage: &Stage) -> Result<(Cha
     };
     let mut compiled: Vec<Box<dyn Operator>> = Vec::with_capacity(stage.operators.len());
     for node in &stage.operators {
-        let operator = operators::compile(node, &edge, &env.functions, graph.slots)?;
+        let operator = (env.compile)(node, &edge, &env.functions, graph.slots)?;
         compiled.push(if cfg!(debug_assertions) { Box::new(Checked::new(node, operator)) } else { operator });
         edge = node.schema.clone();
     }
-    Ok((Chain::new(compiled), edge))
+    Ok((Chain::new(compiled, plan.durable.is_none()), edge))
 }
 
 /// The edge behind the last operator of a stage.

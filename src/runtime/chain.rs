@@ -5,10 +5,12 @@
 //! ```
 //!
 //! What an operator emits is put on top of what it has still to say, so the rows of one call leave the chain before
-//! those of the next, whatever waits in between.
+//! those of the next, whatever waits in between. A flush passes down the chain as stream time does: what an operator
+//! held back goes through the operators behind it before they are flushed themselves.
 
 use crate::expressions::EvaluationContext;
-use crate::operators::{Capture, Operator, Output, Port, RowError, Step, StreamTime};
+use crate::operators::{Capture, Operator, Output, Port, RestoreError, RowError, Step, StreamTime};
+use crate::state::StateRow;
 use crate::types::ChangeBatch;
 
 /// Something an operator (or the chain's end, whose index is one past the last operator's) is to be given.
@@ -17,6 +19,7 @@ use crate::types::ChangeBatch;
 enum Work {
     Changes(usize, Port, ChangeBatch),
     Time(usize, StreamTime),
+    Flush(usize),
     Resume(usize),
 }
 
@@ -28,19 +31,31 @@ pub(super) enum Left {
     Changes(ChangeBatch),
     /// Stream time, behind all rows it follows.
     Time(StreamTime),
+    /// A row that an operator cannot go on behind. The chain must be thrown away.
+    Fatal(RowError),
 }
 
 /// Operators in order, and what they have still to be given.
 #[derive(Debug)]
 pub(super) struct Chain {
+    // fixed
     operators: Vec<Box<dyn Operator>>,
+    /// What is held back leaves behind every batch: there are no epochs.
+    flushes_always: bool,
+    // changing
     stack: Vec<Work>,
     out: Output,
 }
 
 impl Chain {
-    pub(super) fn new(operators: Vec<Box<dyn Operator>>) -> Self {
-        Self { operators, stack: Vec::new(), out: Output::default() }
+    /// A chain of these operators. With `flushes_always` each batch is followed by a flush.
+    pub(super) fn new(operators: Vec<Box<dyn Operator>>, flushes_always: bool) -> Self {
+        Self { operators, flushes_always, stack: Vec::new(), out: Output::default() }
+    }
+
+    /// The places in the chain of the operators that have state.
+    pub(super) fn stateful(&self) -> impl Iterator<Item = usize> {
+        self.operators.iter().enumerate().filter(|(_, operator)| operator.is_stateful()).map(|(index, _)| index)
     }
 
     /// True if everything given has left.
@@ -52,13 +67,25 @@ impl Chain {
     pub(super) fn give_changes(&mut self, port: Port, batch: ChangeBatch, context: EvaluationContext) {
         debug_assert!(self.is_drained(), "order would be lost");
         self.out.context = context;
+        if self.flushes_always {
+            self.stack.push(Work::Flush(0));
+        }
         self.stack.push(Work::Changes(0, port, batch));
     }
 
     /// Gives the first operator stream time. The chain must be drained.
     pub(super) fn give_time(&mut self, now: StreamTime) {
         debug_assert!(self.is_drained(), "order would be lost");
+        if self.flushes_always {
+            self.stack.push(Work::Flush(0));
+        }
         self.stack.push(Work::Time(0, now));
+    }
+
+    /// Has every operator emit what it holds back. The chain must be drained.
+    pub(super) fn give_flush(&mut self) {
+        debug_assert!(self.is_drained(), "order would be lost");
+        self.stack.push(Work::Flush(0));
     }
 
     /// The next thing that leaves the chain; `None` if it is drained.
@@ -76,8 +103,19 @@ impl Chain {
                         (index, operator.on_stream_time(now, &mut self.out))
                     }
                 },
+                Work::Flush(index) => match self.operators.get_mut(index) {
+                    None => continue,
+                    Some(operator) => {
+                        self.stack.push(Work::Flush(index + 1));
+                        (index, operator.flush(&mut self.out))
+                    }
+                },
                 Work::Resume(index) => (index, self.operators[index].resume(&mut self.out)),
             };
+            if let Some(fatal) = self.out.fatal.take() {
+                self.stack.clear();
+                return Some(Left::Fatal(fatal));
+            }
             if step == Step::More {
                 self.stack.push(Work::Resume(index));
             }
@@ -93,14 +131,36 @@ impl Chain {
         std::mem::take(&mut self.out.errors)
     }
 
-    /// State changes of all operators since the last barrier. The chain must be drained.
-    pub(super) fn capture(&mut self) -> Capture {
+    /// Rows that came too late since the last call.
+    pub(super) fn take_late_rows(&mut self) -> usize {
+        std::mem::take(&mut self.out.late_rows)
+    }
+
+    /// State changes of each operator since the last barrier, with its place in the chain. The chain must be drained.
+    pub(super) fn capture(&mut self) -> Vec<(usize, Vec<StateRow>)> {
         debug_assert!(self.is_drained(), "a barrier comes behind all rows");
-        let mut capture = Capture::default();
-        for operator in &mut self.operators {
+        let mut captured = Vec::new();
+        for (index, operator) in self.operators.iter_mut().enumerate() {
+            let mut capture = Capture::default();
             operator.on_barrier(&mut capture);
+            if !capture.state.is_empty() {
+                captured.push((index, capture.state));
+            }
         }
-        capture
+        captured
+    }
+
+    /// Puts back state of the operator at a place in the chain.
+    ///
+    /// # Errors
+    /// The operator cannot read it.
+    pub(super) fn restore(&mut self, index: usize, rows: Vec<StateRow>) -> Result<(), RestoreError> {
+        self.operators[index].restore(rows)
+    }
+
+    /// Memory held by the state of all operators, bytes.
+    pub(super) fn state_bytes(&self) -> usize {
+        self.operators.iter().map(|operator| operator.state_bytes()).sum()
     }
 }
 
@@ -109,7 +169,7 @@ mod tests {
     use super::{Chain, Left};
     use crate::expressions::EvaluationContext;
     use crate::operators::batch_text::{batch, text};
-    use crate::operators::{Operator, Output, Port, Step, StreamTime};
+    use crate::operators::{Operator, Output, Port, RowError, Step, StreamTime};
     use crate::types::{ChangeBatch, EventTime};
 
     /// Says everything `times` times, one at a time, and at stream time the batch `+ t 0 @t`.
@@ -134,6 +194,27 @@ mod tests {
             out.emit(batch(&format!("+ t 0 @{now}")));
             Step::Done
         }
+
+        fn flush(&mut self, out: &mut Output) -> Step {
+            self.rest = vec![batch("+ held 1 @0"); self.times];
+            self.resume(out)
+        }
+    }
+
+    /// Cannot go on behind any row.
+    #[derive(Debug)]
+    struct Fatal;
+
+    impl Operator for Fatal {
+        fn on_changes(&mut self, _: Port, input: ChangeBatch, out: &mut Output) -> Step {
+            out.fatal = Some(RowError {
+                partition: input.meta.partition[0],
+                offset: input.meta.offset[0],
+                expression: "SUM".to_owned(),
+                message: "too long".to_owned(),
+            });
+            Step::More
+        }
     }
 
     fn echo(times: usize) -> Box<dyn Operator> {
@@ -145,13 +226,14 @@ mod tests {
             .map(|left| match left {
                 Left::Changes(batch) => text(&batch),
                 Left::Time(now) => format!("time {now}"),
+                Left::Fatal(error) => format!("{} at {}: {}", error.expression, error.offset, error.message),
             })
             .collect()
     }
 
     #[test]
     fn an_operator_with_more_to_say_is_resumed_behind_what_it_said() {
-        let mut chain = Chain::new(vec![echo(2), echo(2)]);
+        let mut chain = Chain::new(vec![echo(2), echo(2)], false);
         chain.give_changes(Port(0), batch("+ a 1 @1"), EvaluationContext::default());
         assert_eq!(left(&mut chain), ["+ a 1 @1"; 4]);
         assert!(chain.is_drained());
@@ -159,8 +241,30 @@ mod tests {
 
     #[test]
     fn stream_time_leaves_behind_the_rows_it_caused() {
-        let mut chain = Chain::new(vec![echo(1), echo(1)]);
+        let mut chain = Chain::new(vec![echo(1), echo(1)], false);
         chain.give_time(EventTime(7));
         assert_eq!(left(&mut chain), ["+ t 0 @7", "+ t 0 @7", "time 7"]);
+    }
+
+    #[test]
+    fn what_is_flushed_goes_through_the_operators_behind_before_they_are_flushed() {
+        let mut chain = Chain::new(vec![echo(2), echo(2)], false);
+        chain.give_flush();
+        assert_eq!(left(&mut chain).len(), 2 * 2 + 2);
+        assert!(chain.is_drained());
+    }
+
+    #[test]
+    fn without_epochs_every_batch_is_followed_by_a_flush() {
+        let mut chain = Chain::new(vec![echo(1)], true);
+        chain.give_changes(Port(0), batch("+ a 1 @1"), EvaluationContext::default());
+        assert_eq!(left(&mut chain), ["+ a 1 @1", "+ held 1 @0"]);
+    }
+
+    #[test]
+    fn nothing_follows_a_row_that_an_operator_cannot_go_on_behind() {
+        let mut chain = Chain::new(vec![echo(2), Box::new(Fatal)], false);
+        chain.give_changes(Port(0), batch("+ a 1 @1"), EvaluationContext::default());
+        assert_eq!(left(&mut chain), ["SUM at 0: too long"]);
     }
 }

@@ -39,6 +39,7 @@ counters! {
     commits_unknown, "Commits whose outcome only the log knew.";
     bad_records, "Records and rows that did not go through as they should: entries of the processing log.";
     null_keys_dropped, "Records of tables that had no key.";
+    late_rows, "Rows that came too late for their windows and were dropped.";
     gaps, "Times that offsets were gone before they were read.";
     topics_replaced, "Times that a source topic turned out to be another one of the same name.";
     failures, "Times the query failed and was started again or stopped.";

@@ -1,14 +1,18 @@
 //! What all queries of a runtime share: log, clock, scheduler, committer, and who waits for which partition.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex, RwLock};
+use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
 use crate::catalog::QueryId;
+use crate::diagnostics::Diagnostic;
+use crate::expressions::EdgeSchema;
 use crate::functions::FunctionRegistry;
+use crate::operators::Operator;
+use crate::planner::graph::OperatorNode;
 use crate::topics::{CommitOutcome, Committer, TopicId, TopicLog, Transaction};
 use crate::types::{Offset, Partition};
 
@@ -26,10 +30,13 @@ pub(super) struct Environment {
     // fixed
     pub(super) log: Arc<dyn TopicLog>,
     pub(super) functions: Arc<FunctionRegistry>,
+    /// Makes an operator run: [`crate::operators::compile`].
+    pub(super) compile: Compile,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) settings: RuntimeSettings,
     pub(super) scheduler: Arc<Scheduler>,
     pub(super) processing_log: ProcessingLog,
+    pub(super) service_id: String,
     pub(super) offsets_topic: String,
     pub(super) offsets_topic_id: TopicId,
     pub(super) shared_readers: SharedReaders,
@@ -38,6 +45,8 @@ pub(super) struct Environment {
     /// The last epoch of each query told in the offsets topic up to an offset.
     told: Mutex<Told>,
     fenced: AtomicBool,
+    /// Queries that are no more, and of which something may still be in the log.
+    pub(super) unforgotten: Mutex<BTreeSet<QueryId>>,
     pub(super) queries: Mutex<BTreeMap<QueryId, Arc<Query>>>,
     pub(super) pushes: Mutex<HashMap<String, Arc<PushQuery>>>,
     readers: RwLock<HashMap<(TopicId, Partition), Readers>>,
@@ -47,6 +56,10 @@ pub(super) struct Environment {
     seeds: AtomicU64,
     lanes: AtomicU64,
 }
+
+/// Makes the operator that runs a node.
+pub(super) type Compile =
+    fn(&OperatorNode, &EdgeSchema, &FunctionRegistry, u16) -> Result<Box<dyn Operator>, Diagnostic>;
 
 /// The tasks that read a partition.
 type Readers = Vec<Weak<Task>>;
@@ -64,6 +77,7 @@ struct Told {
 pub(super) struct EnvironmentParts {
     pub(super) log: Arc<dyn TopicLog>,
     pub(super) functions: Arc<FunctionRegistry>,
+    pub(super) compile: Compile,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) settings: RuntimeSettings,
     pub(super) scheduler: Arc<Scheduler>,
@@ -83,6 +97,8 @@ impl Environment {
             shared_readers: SharedReaders::default(),
             log: parts.log,
             functions: parts.functions,
+            compile: parts.compile,
+            service_id: parts.service_id,
             clock: parts.clock,
             settings: parts.settings,
             scheduler: parts.scheduler,
@@ -90,6 +106,7 @@ impl Environment {
             committer,
             told: Mutex::default(),
             fenced: AtomicBool::new(false),
+            unforgotten: Mutex::default(),
             queries: Mutex::default(),
             pushes: Mutex::default(),
             readers: RwLock::default(),
@@ -141,6 +158,17 @@ impl Environment {
 
     /// The last epoch of `query` in the log, and where the offsets topic ends.
     pub(super) fn last_epoch(&self, query: &QueryId) -> Result<(Option<Durable>, Offset), RuntimeError> {
+        let told = self.read_told()?;
+        Ok((told.last.get(&query.0).cloned(), told.until))
+    }
+
+    /// The queries whose positions the log holds.
+    pub(super) fn told_queries(&self) -> Result<Vec<QueryId>, RuntimeError> {
+        Ok(self.read_told()?.last.keys().map(|id| QueryId(id.clone())).collect())
+    }
+
+    /// What the offsets topic tells by now.
+    fn read_told(&self) -> Result<MutexGuard<'_, Told>, RuntimeError> {
         let mut told = self.told.lock();
         let (news, end) = positions::read(self.log.as_ref(), self.offsets_topic_id, told.until)?;
         for (id, durable) in news {
@@ -150,7 +178,7 @@ impl Environment {
             };
         }
         told.until = end;
-        Ok((told.last.get(&query.0).cloned(), end))
+        Ok(told)
     }
 
     /// What the log says about `query` from `from` on in the offsets topic: its last epoch if one is told, and where

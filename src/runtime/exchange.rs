@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   upstream 0 ─┐  ┌─ queue 0 ─┐
-//!               ├──┤           ├─ inbox of a task that owns slots 0..32
+//!               ├──┤           ├─ inbox of a task that owns every other slot
 //!   upstream 1 ─┘  └─ queue 1 ─┘
 //! ```
 //!
@@ -10,7 +10,9 @@
 //! - order holds within a queue (one upstream task, one downstream task) and nowhere else;
 //! - marks and barriers travel in the queues, behind the rows they follow, and never wait for room;
 //! - a barrier leaves an inbox when every queue has it; a queue that has it is held back until then;
-//! - a queue holds about `exchange.max.rows` rows: a full one stops the upstream task before its next batch.
+//! - a queue holds about `exchange.max.rows` rows: a full one stops the upstream task before its next batch;
+//! - rows leave an inbox with the stream time of the stage, which never moves back: no row is late because another
+//!   upstream task was faster.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock, Weak};
@@ -79,8 +81,8 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    /// An inbox with one queue for each upstream task, of the given ports.
-    pub(super) fn new(ports: impl IntoIterator<Item = Port>, max_rows: usize) -> Self {
+    /// An inbox with one queue for each upstream task, of the given ports, that goes on at this stream time.
+    pub(super) fn new(ports: impl IntoIterator<Item = Port>, max_rows: usize, shard_time: Option<StreamTime>) -> Self {
         let queues = ports
             .into_iter()
             .map(|port| Queue {
@@ -92,7 +94,13 @@ impl Inbox {
                 idle: false,
             })
             .collect();
-        Self { max_rows, reader: OnceLock::new(), state: Mutex::new(Queues { queues, ..Queues::default() }) }
+        let state = Queues { queues, shard_time, ..Queues::default() };
+        Self { max_rows, reader: OnceLock::new(), state: Mutex::new(state) }
+    }
+
+    /// The stream time behind everything taken so far.
+    pub(super) fn shard_time(&self) -> Option<StreamTime> {
+        self.state.lock().shard_time
     }
 
     /// Names the task that reads this inbox. Called once.
@@ -145,10 +153,12 @@ impl Inbox {
             let Some(message) = queue.messages.pop_front() else { continue };
             state.turn = (index + 1) % queues;
             match message {
-                Message::Changes(batch) => {
+                Message::Changes(mut batch) => {
                     let port = queue.port;
                     queue.rows -= batch.len();
-                    let woken = if queue.rows < self.max_rows { std::mem::take(&mut state.waiting) } else { vec![] };
+                    let has_room = queue.rows < self.max_rows;
+                    let woken = if has_room { std::mem::take(&mut state.waiting) } else { vec![] };
+                    state.stamp(index, &mut batch.meta.stream_time);
                     drop(guard);
                     woken.iter().for_each(Task::wake);
                     return Some(Taken::Changes(port, batch));
@@ -177,6 +187,23 @@ impl Inbox {
 }
 
 impl Queues {
+    /// Makes the stream times of rows from a queue, which are those of its upstream task, those of the stage: each is
+    /// held back by the other tasks that are not idle, and never before the shard's time so far.
+    fn stamp(&mut self, index: usize, times: &mut [StreamTime]) {
+        const UNKNOWN: StreamTime = EventTime(i64::MIN);
+        let others = self.queues.iter().enumerate().filter(|(other, queue)| *other != index && !queue.idle);
+        let held_at = others.map(|(_, queue)| queue.stream_time.unwrap_or(UNKNOWN)).min();
+        let queue = &mut self.queues[index];
+        queue.stream_time = queue.stream_time.max(times.last().copied().filter(|time| *time != UNKNOWN));
+        queue.idle = false;
+        let mut now = self.shard_time.unwrap_or(UNKNOWN);
+        for time in times {
+            now = now.max(held_at.map_or(*time, |held_at| held_at.min(*time)));
+            *time = now;
+        }
+        self.shard_time = Some(now).filter(|now| *now != UNKNOWN);
+    }
+
     /// The shard's stream time: the minimum over upstream tasks that are not idle, the maximum over all when every one
     /// is. Unknown until every task that is not idle has a time. Never moves back.
     fn advance_time(&mut self) -> Option<StreamTime> {
@@ -215,7 +242,11 @@ impl Dealer {
         restamps: bool,
         stream_time: Option<StreamTime>,
     ) -> Self {
-        Self { key, slots, inboxes, restamps, stream_time, idle: false }
+        let dealer = Self { key, slots, inboxes, restamps, stream_time, idle: false };
+        if stream_time.is_some() {
+            dealer.mark();
+        }
+        dealer
     }
 
     /// The running maximum of event times dealt so far.
@@ -237,7 +268,8 @@ impl Dealer {
                 *stamp = self.stream_time.unwrap_or(EventTime(i64::MIN));
             }
         } else {
-            self.stream_time = self.stream_time.max(batch.meta.stream_time.iter().copied().max());
+            let known = batch.meta.stream_time.iter().copied().filter(|time| *time != EventTime(i64::MIN));
+            self.stream_time = self.stream_time.max(known.max());
         }
         let key: Vec<_> = self.key.iter().map(|column| batch.rows.column(*column)).collect();
         let hashes = hash_keys(&key, batch.len());
@@ -247,7 +279,7 @@ impl Dealer {
         } else {
             let mut shares: Vec<Vec<u32>> = vec![Vec::new(); self.inboxes.len()];
             for (row, hash) in (0_u32..).zip(&hashes) {
-                shares[owner_of(slot_of(*hash, self.slots), self.slots, self.inboxes.len())].push(row);
+                shares[owner_of(slot_of(*hash, self.slots), self.inboxes.len())].push(row);
             }
             for ((inbox, queue), share) in self.inboxes.iter().zip(shares) {
                 if !share.is_empty() {
@@ -289,9 +321,10 @@ impl Dealer {
     }
 }
 
-/// The task, of `tasks`, that owns a slot: each owns a range, all about equally long.
-fn owner_of(slot: Slot, slots: u16, tasks: usize) -> usize {
-    usize::from(slot.0) * tasks / usize::from(slots.max(1))
+/// The task, of `tasks`, that owns a slot. Slots that share a partition of a changelog share a task where the numbers
+/// allow it, so that a task restores from few partitions.
+pub(super) fn owner_of(slot: Slot, tasks: usize) -> usize {
+    usize::from(slot.0) % tasks.max(1)
 }
 
 /// An update whose sides have different keys becomes a delete, then an insert, each for its own task.
@@ -326,7 +359,7 @@ mod tests {
     }
 
     fn inbox(upstreams: usize) -> Arc<Inbox> {
-        Arc::new(Inbox::new(vec![Port(0); upstreams], 100))
+        Arc::new(Inbox::new(vec![Port(0); upstreams], 100, None))
     }
 
     fn dealer(inboxes: Vec<(Arc<Inbox>, usize)>) -> Dealer {
@@ -378,5 +411,55 @@ mod tests {
         let mut dealer = dealer(vec![(Arc::clone(&inbox), 0)]);
         dealer.deal(batch("-u a 1 @1; +u a 2 @1; -u a 2 @2; +u b 2 @2"));
         assert_eq!(drain(&inbox)[0], "-u a 1 @1; +u a 2 @1; - a 2 @2; + b 2 @2");
+    }
+
+    /// The stream times of rows dealt by two tasks, one message at a time: `0: 5 9` are rows of the first task with
+    /// these event times, `1: idle` says that nobody need wait for the second.
+    fn check_times(messages: &str, expected: &str) {
+        let inbox = inbox(2);
+        let mut dealers: Vec<Dealer> = (0..2).map(|queue| dealer(vec![(Arc::clone(&inbox), queue)])).collect();
+        let mut seen = Vec::new();
+        for message in messages.split(';') {
+            let (queue, times) = message.trim().split_once(':').unwrap();
+            let dealer = &mut dealers[queue.parse::<usize>().unwrap()];
+            if times.trim() == "idle" {
+                dealer.be_idle();
+            } else {
+                let rows: Vec<_> = times.split_whitespace().map(|time| format!("+ a 1 @{time}")).collect();
+                dealer.deal(batch(&rows.join(";")));
+            }
+            while let Some(taken) = inbox.take() {
+                if let Taken::Changes(_, batch) = taken {
+                    let unknown = EventTime(i64::MIN);
+                    let shown = |time: &EventTime| if *time == unknown { "?".to_owned() } else { time.to_string() };
+                    seen.push(batch.meta.stream_time.iter().map(shown).collect::<Vec<_>>().join(" "));
+                }
+            }
+        }
+        assert_eq!(seen.join("; "), expected);
+    }
+
+    #[test]
+    fn rows_carry_the_stream_time_of_the_stage() {
+        // While a task that is not idle has no time nothing is late.
+        check_times("0: 5 9; 0: 20", "? ?; ?");
+        // The slower task holds back the faster.
+        check_times("0: 5 9; 1: 3 7 4; 0: 50; 1: 60", "? ?; 3 7 7; 7; 50");
+        // Nobody waits for an idle task; time never moves back when it comes again.
+        check_times("1: idle; 0: 5 9 2; 1: 1; 0: 30; 1: 12", "5 9 9; 9; 9; 12");
+        // When all were idle the largest time counts.
+        check_times("0: 100; 1: 5; 0: idle; 1: idle; 1: 40; 0: 101", "?; 5; 100; 100");
+    }
+
+    #[test]
+    fn an_inbox_goes_on_at_the_time_it_had() {
+        let inbox = Arc::new(Inbox::new([Port(0), Port(0)], 100, Some(EventTime(50))));
+        let mut dealer = Dealer::new(vec![0], 64, vec![(Arc::clone(&inbox), 0)], true, Some(EventTime(40)));
+        dealer.deal(batch("+ a 1 @45"));
+        let times = std::iter::from_fn(|| inbox.take()).filter_map(|taken| match taken {
+            Taken::Changes(_, batch) => Some(batch.meta.stream_time),
+            _ => None,
+        });
+        assert_eq!(times.collect::<Vec<_>>(), [[EventTime(50)]]);
     }
 }

@@ -1,5 +1,6 @@
 //! The runtime as the engine sees it: start, stop, pause, look.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -10,12 +11,13 @@ use crate::catalog::QueryId;
 use crate::diagnostics::Diagnostic;
 use crate::formats::FormatError;
 use crate::functions::FunctionRegistry;
+use crate::operators;
 use crate::planner::OperatorGraph;
 use crate::planner::graph::SourceInput;
 use crate::topics::{CleanupPolicy, TopicConfig, TopicError, TopicId, TopicLog};
 use crate::types::{Offset, Partition};
 
-use super::environment::{Environment, EnvironmentParts};
+use super::environment::{Compile, Environment, EnvironmentParts};
 use super::follow::{Following, OnFollowed};
 use super::positions;
 use super::processing_log::ProcessingLog;
@@ -56,6 +58,14 @@ pub enum BuildError {
     /// A format.
     #[error("{0}")]
     Format(#[from] FormatError),
+    /// The topic that holds the state of the last durable epoch is gone, or is another of the same name.
+    #[error("the state of operator {operator} is gone: topic {topic} is not the one it was written to")]
+    LostState {
+        /// The operator.
+        operator: String,
+        /// Its changelog.
+        topic: String,
+    },
     /// The graph breaks one of its own rules.
     #[error("the operator graph is damaged: {0}")]
     Graph(String),
@@ -126,6 +136,11 @@ impl Runtime {
     /// # Errors
     /// The log refuses, or a thread cannot be started.
     pub fn start(parts: RuntimeParts) -> Result<Arc<Self>, RuntimeError> {
+        Self::start_with(parts, operators::compile)
+    }
+
+    /// As [`Runtime::start`], with operators made by `compile`.
+    pub(super) fn start_with(parts: RuntimeParts, compile: Compile) -> Result<Arc<Self>, RuntimeError> {
         if parts.settings.guarantee != Guarantee::ExactlyOnce {
             return Err(RuntimeError::Guarantee(parts.settings.guarantee));
         }
@@ -135,6 +150,7 @@ impl Runtime {
         let env = Arc::new(Environment::new(EnvironmentParts {
             log: parts.log,
             functions: parts.functions,
+            compile,
             clock: parts.clock,
             settings: parts.settings,
             scheduler,
@@ -169,22 +185,38 @@ impl Runtime {
         if self.env.is_fenced() {
             return Err(RuntimeError::Fenced);
         }
+        if self.env.unforgotten.lock().contains(&id) {
+            self.env.forget(&id)?;
+        }
         let query = Query::start(&self.env, definition)?;
         self.env.queries.lock().insert(id, query);
         Ok(())
     }
 
-    /// Stops a query for good and forgets its positions. When this returns, it writes nothing more.
+    /// Stops a query for good, also one that could not be started, and forgets its positions and state. When this
+    /// returns, it writes nothing more, and nothing is left of it.
     ///
     /// # Errors
-    /// [`RuntimeError::UnknownQuery`]; [`RuntimeError::TimedOut`] if a commit under way is not answered.
+    /// [`RuntimeError::TimedOut`] if a commit under way is not answered; the log refuses to forget: then no query of
+    /// this id starts until it does.
     pub fn stop_query(&self, id: &QueryId) -> Result<(), RuntimeError> {
-        let query = self.env.queries.lock().remove(id).ok_or_else(|| RuntimeError::UnknownQuery(id.clone()))?;
-        query.stop();
-        let stopped = self.wait(Query::STOP_TIMEOUT, || Ok(query.is_settled()), "the last commit of the query");
-        query.forget_positions();
+        let query = self.env.queries.lock().remove(id);
+        let stopped = query.map_or(Ok(()), |query| {
+            query.stop();
+            self.wait(Query::STOP_TIMEOUT, || Ok(query.is_settled()), "the last commit of the query")
+        });
         self.env.forget_dead_readers();
+        self.env.forget(id)?;
         stopped
+    }
+
+    /// Forgets positions and state of all queries but these: what a crash left of queries that were stopped. To be
+    /// called before any query is started.
+    ///
+    /// # Errors
+    /// The log refuses.
+    pub fn forget_all_but(&self, live: &BTreeSet<QueryId>) -> Result<(), RuntimeError> {
+        self.env.forget_all_but(live)
     }
 
     /// Stops reading; what was read is still committed.

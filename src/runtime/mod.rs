@@ -8,14 +8,17 @@
 //!
 //! Invariants:
 //! - nothing leaves the process before an epoch's output is whole, and then in one transaction with the positions;
-//! - memory is never undone: after a failure it is thrown away and rebuilt from the last durable epoch;
+//! - memory is never undone: after a failure it is thrown away and rebuilt from the last durable epoch, state from
+//!   changelogs;
 //! - a task never blocks a worker; every queue has a bound, and a full one stops who fills it;
 //! - a failing query stops alone.
 //!
-//! Reading order: [`handle`], [`query`], [`pipeline`], [`source_task`], [`stage_task`], [`exchange`], [`scheduler`].
+//! Reading order: [`handle`], [`query`], [`pipeline`], [`source_task`], [`stage_task`], [`exchange`], [`changelog`],
+//! [`scheduler`].
 
 mod build;
 mod chain;
+mod changelog;
 mod client;
 mod clock;
 mod counters;
@@ -26,6 +29,7 @@ mod environment;
 mod event_time;
 mod exchange;
 mod follow;
+mod forget;
 mod handle;
 mod output;
 mod pipeline;

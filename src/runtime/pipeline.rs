@@ -3,12 +3,14 @@
 //! Tasks know nothing of epochs beyond their number: they read the [`Gate`], capture at barriers, and report to their
 //! [`Owner`]. A pipeline that failed is not mended: it is marked dead, and its query makes another.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use crate::topics::{PartitionRecords, TopicId};
-use crate::types::{Epoch, Offset, Partition};
+use crate::types::{Epoch, EventTime, Offset, Partition};
 
+use super::changelog::{Changelog, RestoreProgress};
 use super::counters::Counters;
 use super::positions::SourcePosition;
 use super::processing_log::ProcessingLogEntry;
@@ -21,6 +23,9 @@ pub(super) trait Owner: Send + Sync {
 
     /// A task reached a barrier.
     fn captured(&self, pipeline: u64, capture: TaskCapture);
+
+    /// Stream time rose in a task without rows: it may have emitted something in this epoch.
+    fn time_passed(&self, pipeline: u64, epoch: Epoch);
 
     /// A task cannot go on.
     fn failed(&self, pipeline: u64, failure: TaskFailure);
@@ -54,8 +59,12 @@ pub(super) struct TaskCapture {
     pub(super) task: usize,
     /// The epoch that ends.
     pub(super) epoch: Epoch,
-    /// Records for the sink.
+    /// Records for the sink, and for changelogs.
     pub(super) records: Vec<PartitionRecords>,
+    /// Bytes of those for changelogs.
+    pub(super) state_bytes: usize,
+    /// For a task behind an exchange: its stage, and the stream time there.
+    pub(super) stage_time: Option<(Arc<str>, EventTime)>,
     /// For a source task: its source and where it reads on.
     pub(super) position: Option<(TopicId, Partition, SourcePosition)>,
 }
@@ -83,6 +92,8 @@ pub(super) struct Gate {
     // fixed
     /// A source waits when its epoch has this many bytes.
     max_bytes: usize,
+    /// The query stops when its state takes more.
+    max_state_bytes: usize,
     // changing
     dead: AtomicBool,
     paused: AtomicBool,
@@ -92,17 +103,28 @@ pub(super) struct Gate {
     barrier: AtomicU64,
     /// Bytes read and written in the epochs with an even and an odd number: at most two are under way.
     bytes: [AtomicUsize; 2],
+    /// What an epoch weighs once its state rows are in it, per cent of `bytes`: as the last one did. Its own are known
+    /// only when it ends.
+    weight: AtomicUsize,
+    /// Memory held by the state of all tasks.
+    state_bytes: AtomicUsize,
 }
 
+/// An epoch with its state rows is reckoned at most so many times as heavy as without.
+const MAX_WEIGHT: usize = 10_000;
+
 impl Gate {
-    pub(super) fn new(max_bytes: usize, paused: bool, careful: bool) -> Self {
+    pub(super) fn new(max_bytes: usize, max_state_bytes: usize, paused: bool, careful: bool) -> Self {
         Self {
             max_bytes,
+            max_state_bytes,
             dead: AtomicBool::new(false),
             paused: AtomicBool::new(paused),
             careful: AtomicBool::new(careful),
             barrier: AtomicU64::new(0),
             bytes: [AtomicUsize::new(0), AtomicUsize::new(0)],
+            weight: AtomicUsize::new(100),
+            state_bytes: AtomicUsize::new(0),
         }
     }
 
@@ -134,12 +156,36 @@ impl Gate {
     /// True if `epoch` has as many bytes as it may: with care, those of one record.
     pub(super) fn is_full(&self, epoch: Epoch) -> bool {
         let bytes = self.bytes_of(epoch).load(Ordering::SeqCst);
-        bytes >= self.max_bytes || (bytes > 0 && self.is_careful())
+        let weight = self.weight.load(Ordering::SeqCst);
+        bytes >= self.max_bytes.saturating_mul(100) / weight || (bytes > 0 && self.is_careful())
     }
 
-    /// The epoch is captured: its number's successor but one starts from nothing.
-    pub(super) fn forget_bytes(&self, epoch: Epoch) {
-        self.bytes_of(epoch).store(0, Ordering::SeqCst);
+    /// The epoch is captured, with so many bytes of state rows: its number's successor but one starts from nothing.
+    pub(super) fn forget_bytes(&self, epoch: Epoch, of_state: usize) {
+        let bytes = self.bytes_of(epoch).swap(0, Ordering::SeqCst).max(1);
+        let weight = 100 + of_state.saturating_mul(100) / bytes;
+        self.weight.store(weight.min(MAX_WEIGHT), Ordering::SeqCst);
+    }
+
+    /// A task's state takes `now` bytes and took `before`.
+    pub(super) fn state_changed(&self, before: usize, now: usize) {
+        self.state_bytes.fetch_add(now.wrapping_sub(before), Ordering::SeqCst);
+    }
+
+    /// Memory held by the state of all tasks, bytes.
+    pub(super) fn state_bytes(&self) -> usize {
+        self.state_bytes.load(Ordering::SeqCst)
+    }
+
+    /// Why the query must stop, if its state takes more memory than it may.
+    pub(super) fn over_state_limit(&self) -> Option<String> {
+        let bytes = self.state_bytes();
+        (bytes > self.max_state_bytes).then(|| {
+            format!(
+                "STATE_LIMIT: the state of the query takes {bytes} bytes of memory, state.max.bytes allows {}",
+                self.max_state_bytes
+            )
+        })
     }
 
     fn bytes_of(&self, epoch: Epoch) -> &AtomicUsize {
@@ -174,6 +220,9 @@ pub(super) struct Pipeline {
     pub(super) tasks: Vec<Arc<Task>>,
     /// Source tasks, in the order of [`SourceReport::source`].
     pub(super) sources: Vec<SourceHandle>,
+    /// By the name of the stateful operator.
+    pub(super) changelogs: BTreeMap<String, Arc<Changelog>>,
+    pub(super) restored: Arc<RestoreProgress>,
 }
 
 impl Pipeline {

@@ -4,12 +4,14 @@
 //! they belong to. Key: the query's id, UTF-8. Value: JSON, version 1:
 //!
 //! ```json
-//! {"version":1,"epoch":7,"graph":1,"sources":[{"topic":3,"partition":0,"next":42,"stream_time":1000}]}
+//! {"version":1,"epoch":7,"graph":1,"sources":[{"topic":3,"partition":0,"next":42,"stream_time":1000}],
+//!  "stages":[{"stage":"aggregate","stream_time":990}],"changelogs":[{"operator":"sums","topic":9}]}
 //! ```
 //!
 //! `topic` is the id of the topic's incarnation, `next` the next offset to read, `stream_time` the running maximum of
-//! event times (absent if no row was seen), `graph` the written version of the operator graph. A null value forgets
-//! the query.
+//! event times (absent if no row was seen), `graph` the written version of the operator graph. `stages` are the stream
+//! times of stages behind exchanges, `changelogs` the topics that hold the state of the epoch; both are absent if empty.
+//! A null value forgets the query.
 
 use std::collections::BTreeMap;
 
@@ -41,6 +43,10 @@ pub(super) type Positions = BTreeMap<(TopicId, Partition), SourcePosition>;
 pub(super) struct Durable {
     pub(super) epoch: Epoch,
     pub(super) positions: Positions,
+    /// The stream time of each stage behind an exchange, by its name.
+    pub(super) stages: BTreeMap<String, EventTime>,
+    /// The changelog of each stateful operator, by its name.
+    pub(super) changelogs: BTreeMap<String, TopicId>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -49,6 +55,22 @@ struct Written {
     epoch: Epoch,
     graph: u32,
     sources: Vec<WrittenSource>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    stages: Vec<WrittenStage>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    changelogs: Vec<WrittenChangelog>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WrittenStage {
+    stage: String,
+    stream_time: EventTime,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WrittenChangelog {
+    operator: String,
+    topic: TopicId,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -72,7 +94,13 @@ impl Durable {
                 stream_time: at.stream_time,
             })
             .collect();
-        serde_json::to_vec(&Written { version: VERSION, epoch: self.epoch, graph, sources })
+        let stages = self.stages.iter();
+        let stages = stages.map(|(stage, time)| WrittenStage { stage: stage.clone(), stream_time: *time }).collect();
+        let changelogs = self.changelogs.iter();
+        let changelogs = changelogs
+            .map(|(operator, topic)| WrittenChangelog { operator: operator.clone(), topic: *topic })
+            .collect();
+        serde_json::to_vec(&Written { version: VERSION, epoch: self.epoch, graph, sources, stages, changelogs })
             .expect("numbers always serialise")
     }
 
@@ -86,7 +114,9 @@ impl Durable {
             .into_iter()
             .map(|at| ((at.topic, at.partition), SourcePosition { next: at.next, stream_time: at.stream_time }))
             .collect();
-        Ok(Self { epoch: written.epoch, positions })
+        let stages = written.stages.into_iter().map(|at| (at.stage, at.stream_time)).collect();
+        let changelogs = written.changelogs.into_iter().map(|at| (at.operator, at.topic)).collect();
+        Ok(Self { epoch: written.epoch, positions, stages, changelogs })
     }
 }
 
@@ -174,9 +204,25 @@ mod tests {
             epoch: Epoch(7),
             positions: [((TopicId(3), Partition(0)), at(42, Some(1000))), ((TopicId(3), Partition(1)), at(0, None))]
                 .into(),
+            ..Durable::default()
         };
         assert_eq!(Durable::decode(VERSION_1.as_bytes()), Ok(durable.clone()));
         assert_eq!(durable.encode(1), VERSION_1.as_bytes());
+    }
+
+    /// As written by version 1 for a query with state. Never change it either.
+    const WITH_STATE: &str = r#"{"version":1,"epoch":2,"graph":1,"sources":[],"stages":[{"stage":"s","stream_time":990}],"changelogs":[{"operator":"sums","topic":9}]}"#;
+
+    #[test]
+    fn the_times_of_stages_and_the_changelogs_of_operators_are_read_and_written() {
+        let durable = Durable {
+            epoch: Epoch(2),
+            stages: [("s".to_owned(), EventTime(990))].into(),
+            changelogs: [("sums".to_owned(), TopicId(9))].into(),
+            ..Durable::default()
+        };
+        assert_eq!(Durable::decode(WITH_STATE.as_bytes()), Ok(durable.clone()));
+        assert_eq!(durable.encode(1), WITH_STATE.as_bytes());
     }
 
     #[test]

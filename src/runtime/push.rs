@@ -129,6 +129,7 @@ impl PushQuery {
                 paused: false,
                 careful: false,
                 skip: &BTreeSet::new(),
+                durable: None,
                 client: Some(&client),
             },
             &mut start_of,
@@ -198,6 +199,8 @@ impl Owner for PushQuery {
     fn captured(&self, _pipeline: u64, capture: TaskCapture) {
         debug_assert!(false, "a push query has no barriers, task {} met one", capture.task);
     }
+
+    fn time_passed(&self, _pipeline: u64, _epoch: Epoch) {}
 
     fn failed(&self, _pipeline: u64, failure: TaskFailure) {
         let mut message = Diagnostic::new(Code::Internal, failure.reason);

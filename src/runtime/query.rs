@@ -25,6 +25,7 @@ mod control;
 mod failure;
 mod lifecycle;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -32,10 +33,10 @@ use parking_lot::Mutex;
 
 use crate::catalog::QueryId;
 use crate::planner::OperatorGraph;
-use crate::topics::{CommitOutcome, PartitionRecords, TopicError, TopicId, Transaction};
+use crate::topics::{CommitOutcome, TopicError, TopicId, Transaction};
 use crate::types::{Epoch, EventTime, Offset};
 
-use self::control::{Closing, Commit, Control, Doubt};
+use self::control::{Closing, Commit, Control, Doubt, Failure};
 use super::counters::Counters;
 use super::environment::Environment;
 use super::pipeline::{Owner, SourceReport, TaskCapture, TaskFailure};
@@ -165,21 +166,32 @@ impl Query {
     fn assemble(&self, control: &mut Control, closing: Closing) {
         let mut positions = control.durable.positions.clone();
         let mut records = Vec::new();
+        let mut stages = BTreeMap::new();
+        let mut state_bytes = 0;
         for mut capture in closing.captures.into_iter().flatten() {
             records.append(&mut capture.records);
+            state_bytes += capture.state_bytes;
+            if let Some((stage, time)) = capture.stage_time {
+                let latest = stages.entry(stage.to_string()).or_insert(time);
+                *latest = time.max(*latest);
+            }
             if let Some((topic, partition, position)) = capture.position {
                 positions.insert((topic, partition), position);
             }
         }
+        let mut changelogs = BTreeMap::new();
         if let Some(pipeline) = &control.pipeline {
-            pipeline.gate.forget_bytes(closing.epoch);
+            pipeline.gate.forget_bytes(closing.epoch, state_bytes);
+            changelogs = pipeline.changelogs.iter().map(|(operator, log)| (operator.clone(), log.id)).collect();
             // Positions of incarnations and topics that are no longer read would stay for ever.
             positions.retain(|(id, partition), _| {
                 pipeline.sources.iter().any(|source| (source.id, source.partition) == (*id, *partition))
             });
         }
-        let durable = Durable { epoch: closing.epoch, positions };
-        records.push(self.positions_record(Some(&durable), control.graph.version));
+        let durable = Durable { epoch: closing.epoch, positions, stages, changelogs };
+        let now = EventTime(self.env.clock.now_ms().max(0));
+        let graph = control.graph.version;
+        records.push(positions::record(&self.env.offsets_topic, &self.id, Some(&durable), graph, now));
         let entries = std::mem::take(&mut control.entries[parity(closing.epoch)]);
         control.committing = Some(Commit {
             transaction: Transaction { records },
@@ -189,11 +201,6 @@ impl Query {
             handed_over_at: self.env.scheduler.now(),
             retry_at: None,
         });
-    }
-
-    fn positions_record(&self, durable: Option<&Durable>, graph: u32) -> PartitionRecords {
-        let now = EventTime(self.env.clock.now_ms().max(0));
-        positions::record(&self.env.offsets_topic, &self.id, durable, graph, now)
     }
 
     /// Hands the epoch over to the log.
@@ -344,9 +351,25 @@ impl Owner for Query {
             control.closing = Some(closing);
             return;
         }
+        let over = control.pipeline.as_ref().and_then(|pipeline| pipeline.gate.over_state_limit());
+        if let Some(reason) = over {
+            drop(control);
+            tracing::error!(query_id = %self.id, reason, "query stopped");
+            return self.stop_with(Failure { reason, at: None });
+        }
         self.assemble(&mut control, closing);
         drop(control);
         self.send();
+    }
+
+    fn time_passed(&self, pipeline: u64, epoch: Epoch) {
+        let mut control = self.control.lock();
+        let has_state = control.pipeline.as_ref().is_some_and(|pipeline| !pipeline.changelogs.is_empty());
+        if control.is_current(pipeline) && has_state && epoch == control.epoch && !control.open {
+            control.open = true;
+            control.opened_at = self.env.scheduler.now();
+            self.maybe_close(&mut control);
+        }
     }
 
     fn failed(&self, pipeline: u64, failure: TaskFailure) {

@@ -30,6 +30,8 @@ pub struct RuntimeSettings {
     /// Bytes read and written after which an epoch closes early, and sources wait while the one before still commits
     /// (`epoch.max.bytes`). Default 64 MiB.
     pub epoch_max_bytes: usize,
+    /// Memory that the state of one query may take before the query stops (`state.max.bytes`). Default 1 GiB.
+    pub state_max_bytes: usize,
     /// Rows that may wait between one task and the next (`exchange.max.rows`). Default 65536.
     pub exchange_rows: usize,
     /// How long a source must have been at its end before stream time no longer waits for it (`source.idle`).
@@ -60,6 +62,7 @@ impl Default for RuntimeSettings {
             read_bytes: 4 << 20,
             epoch_interval: Duration::from_millis(5),
             epoch_max_bytes: 64 << 20,
+            state_max_bytes: 1 << 30,
             exchange_rows: 65_536,
             source_idle: Duration::from_secs(1),
             retry_backoff: Duration::from_millis(50),

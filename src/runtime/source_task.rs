@@ -61,9 +61,12 @@ impl SourceTask {
             return Ok(Ran::IDLE);
         }
         if self.worker.gate.wants_barrier(self.worker.epoch) {
+            if !self.worker.flush(me, owner)? {
+                return Ok(Ran::IDLE);
+            }
             let stream_time = self.worker.output.stream_time_or(self.stream_time);
             let position = SourcePosition { next: self.next, stream_time };
-            self.worker.barrier(owner, Some((self.topic, self.partition, position)));
+            self.worker.barrier(owner, Some((self.topic, self.partition, position)), None);
         }
         if self.worker.gate.is_paused() {
             self.report(owner, false, true, false);

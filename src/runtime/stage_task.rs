@@ -5,9 +5,10 @@ use std::sync::{Arc, Weak};
 use crate::catalog::QueryId;
 use crate::expressions::EvaluationContext;
 use crate::operators::Port;
-use crate::types::{ChangeBatch, Epoch, Offset, Partition};
+use crate::types::{ChangeBatch, Epoch, EventTime, Offset, Partition};
 
 use super::chain::{Chain, Left};
+use super::changelog::{Changelog, Restorer};
 use super::environment::Environment;
 use super::exchange::{Inbox, Taken};
 use super::output::TaskOutput;
@@ -29,6 +30,8 @@ pub(super) struct Worker {
     pub(super) index: usize,
     /// The source topic, if the rows come from one alone.
     pub(super) topic: Option<String>,
+    /// The changelogs of the operators that have state, by their places in the chain.
+    pub(super) changelogs: Vec<(usize, Arc<Changelog>)>,
     // changing
     pub(super) epoch: Epoch,
     pub(super) chain: Chain,
@@ -36,6 +39,10 @@ pub(super) struct Worker {
     pub(super) entries: Vec<ProcessingLogEntry>,
     /// The records that the rows under way come from.
     pub(super) place: Option<(Partition, Offset, Offset)>,
+    /// The operators were asked to emit what they hold back: the epoch ends once it has left.
+    pub(super) is_flushed: bool,
+    /// Memory held by state when it was last looked at.
+    pub(super) state_bytes: usize,
 }
 
 /// The task cannot go on; its owner was told.
@@ -79,10 +86,16 @@ impl Worker {
                     }
                 },
                 Some(Left::Time(now)) => self.output.pass_time(now),
+                Some(Left::Fatal(error)) => {
+                    self.place = Some((error.partition, error.offset, error.offset.next()));
+                    self.fail(owner, format!("{}: {}", error.expression, error.message));
+                    return Err(Stopped);
+                }
                 None => break,
             }
         }
         errors.append(&mut self.chain.take_errors());
+        owner.counters().late_rows.add(self.chain.take_late_rows());
         for error in errors {
             let message = format!("{}: {}", error.expression, error.message);
             self.tell(Failed::Expression, error.partition, error.offset, message);
@@ -111,14 +124,45 @@ impl Worker {
         }
     }
 
-    /// Ends the epoch behind everything given so far. The chain must be drained.
-    pub(super) fn barrier(&mut self, owner: &Arc<dyn Owner>, position: Option<(TopicId, Partition, SourcePosition)>) {
+    /// Has the operators emit what they hold back until the epoch ends. True once it has left: then the epoch may end.
+    pub(super) fn flush(&mut self, me: &Arc<Task>, owner: &Arc<dyn Owner>) -> Result<bool, Stopped> {
+        if !self.is_flushed {
+            self.chain.give_flush();
+            self.is_flushed = true;
+        }
+        self.drain(me, owner)
+    }
+
+    /// Ends the epoch behind everything given so far. The chain must be flushed.
+    pub(super) fn barrier(
+        &mut self,
+        owner: &Arc<dyn Owner>,
+        position: Option<(TopicId, Partition, SourcePosition)>,
+        stage_time: Option<(Arc<str>, EventTime)>,
+    ) {
         let epoch = self.epoch;
-        let state = self.chain.capture().state;
-        assert!(state.is_empty(), "an operator has state, and there is no changelog yet to keep it");
-        let records = self.output.barrier(epoch);
+        let now = EventTime(self.env.clock.now_ms().max(0));
+        let mut records = self.output.barrier(epoch);
+        let mut state_bytes = 0;
+        for (place, rows) in self.chain.capture() {
+            let changelog = self.changelogs.iter().find(|(index, _)| *index == place);
+            let (_, changelog) = changelog.expect("an operator that captures state says that it is stateful");
+            let rows = changelog.records(&rows, now);
+            state_bytes += rows.iter().map(|part| part.records.data_bytes()).sum::<usize>();
+            records.extend(rows);
+        }
+        self.look_at_state();
+        self.is_flushed = false;
         self.epoch = epoch.next();
-        owner.captured(self.pipeline, TaskCapture { task: self.index, epoch, records, position });
+        let task = self.index;
+        owner.captured(self.pipeline, TaskCapture { task, epoch, records, state_bytes, stage_time, position });
+    }
+
+    /// Tells how much memory state takes.
+    pub(super) fn look_at_state(&mut self) {
+        let bytes = self.chain.state_bytes();
+        self.gate.state_changed(self.state_bytes, bytes);
+        self.state_bytes = bytes;
     }
 
     /// Tells the owner that this task cannot go on.
@@ -140,17 +184,61 @@ impl Worker {
     }
 }
 
-/// A task that reads an exchange: one stage on a range of slots.
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.gate.state_changed(self.state_bytes, 0);
+    }
+}
+
+/// A task that reads an exchange: one stage on a share of the slots.
 pub(super) struct StageTask {
+    // fixed
     pub(super) worker: Worker,
     pub(super) inbox: Arc<Inbox>,
+    /// The stage's name.
+    pub(super) stage: Arc<str>,
+    /// It has state and no barriers at which that is looked at.
+    pub(super) watches_state: bool,
+    // changing
+    /// State to read back before anything is taken.
+    pub(super) restorer: Option<Restorer>,
+    /// The stream time that the operators were told.
+    pub(super) told_time: Option<EventTime>,
+    /// The barrier has come.
+    pub(super) is_ending: bool,
 }
 
 impl StageTask {
+    /// Reads some state back. The task goes on at the stream time it had.
+    fn restore(&mut self, me: &Arc<Task>, owner: &Arc<dyn Owner>) -> Result<Ran, Stopped> {
+        let Some(restorer) = &mut self.restorer else { return Ok(Ran::AGAIN) };
+        let rows = match restorer.step(self.worker.env.log.as_ref(), &mut self.worker.chain) {
+            Ok(rows) => rows,
+            Err(reason) => {
+                self.worker.fail(owner, reason);
+                return Err(Stopped);
+            }
+        };
+        if restorer.is_done() {
+            self.restorer = None;
+            self.worker.look_at_state();
+            if let Some(now) = self.inbox.shard_time() {
+                self.told_time = Some(now);
+                self.worker.chain.give_time(now);
+                self.worker.drain(me, owner)?;
+            }
+            self.worker.env.made_progress();
+        }
+        Ok(Ran { rows, next: Next::Again })
+    }
+
     /// One message, or what is left of the last one.
     fn turn(&mut self, me: &Arc<Task>, owner: &Arc<dyn Owner>) -> Result<Ran, Stopped> {
         if !self.worker.drain(me, owner)? {
             return Ok(Ran::IDLE);
+        }
+        if self.is_ending {
+            return self.end_epoch(me, owner);
         }
         let rows = match self.inbox.take() {
             None => return Ok(Ran::IDLE),
@@ -159,19 +247,40 @@ impl StageTask {
                 self.worker.give(port, batch);
                 rows
             }
-            Some(Taken::Time(None)) => 0,
-            Some(Taken::Time(Some(now))) => {
+            Some(Taken::Time(now)) => {
+                let Some(now) = now.filter(|now| self.told_time < Some(*now)) else { return Ok(Ran::AGAIN) };
+                self.told_time = Some(now);
                 self.worker.chain.give_time(now);
+                owner.time_passed(self.worker.pipeline, self.worker.epoch);
                 0
             }
             Some(Taken::Barrier(epoch)) => {
                 debug_assert_eq!(epoch, self.worker.epoch, "epochs end in order");
-                self.worker.barrier(owner, None);
-                0
+                self.is_ending = true;
+                return self.end_epoch(me, owner);
             }
         };
         let drained = self.worker.drain(me, owner)?;
+        if self.watches_state {
+            self.worker.look_at_state();
+            if let Some(reason) = self.worker.gate.over_state_limit() {
+                self.worker.place = None;
+                self.worker.fail(owner, reason);
+                return Err(Stopped);
+            }
+        }
         Ok(Ran { rows, next: if drained { Next::Again } else { Next::Idle } })
+    }
+
+    /// Ends the epoch once what the operators held back has left.
+    fn end_epoch(&mut self, me: &Arc<Task>, owner: &Arc<dyn Owner>) -> Result<Ran, Stopped> {
+        if !self.worker.flush(me, owner)? {
+            return Ok(Ran::IDLE);
+        }
+        self.is_ending = false;
+        let time = self.inbox.shard_time().map(|time| (Arc::clone(&self.stage), time));
+        self.worker.barrier(owner, None, time);
+        Ok(Ran::AGAIN)
     }
 }
 
@@ -184,7 +293,8 @@ impl Body for StageTask {
             if self.worker.gate.is_dead() {
                 return Ran::FINISHED;
             }
-            match self.turn(me, &owner) {
+            let turn = if self.restorer.is_some() { self.restore(me, &owner) } else { self.turn(me, &owner) };
+            match turn {
                 Err(Stopped) => return Ran::FINISHED,
                 Ok(ran) if ran.next == Next::Again => rows += ran.rows.max(1),
                 Ok(ran) => return Ran { rows: rows + ran.rows, next: ran.next },

@@ -49,6 +49,10 @@ impl SourceProgress {
 pub struct QueryStatus {
     /// What it does.
     pub state: QueryState,
+    /// While it reads its state back, before it reads on: records read, and records to read.
+    pub restoring: Option<(u64, u64)>,
+    /// Memory held by its state when it was last looked at, bytes.
+    pub state_bytes: usize,
     /// Its last durable epoch.
     pub epoch: Epoch,
     /// Why its last commit did not go through, while it is tried again: the log's trouble.

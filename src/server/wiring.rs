@@ -57,6 +57,7 @@ fn runtime_settings(settings: &Settings) -> RuntimeSettings {
         read_bytes: knobs.read_max.bytes(),
         epoch_interval: knobs.epoch_interval,
         epoch_max_bytes: knobs.epoch_max.bytes(),
+        state_max_bytes: knobs.state_max.bytes(),
         exchange_rows: knobs.exchange_rows,
         source_idle: knobs.source_idle,
         retry_backoff: knobs.retry_backoff,

@@ -232,7 +232,7 @@ settings! {
         max_failures: u32 = "query.max.failures", "3", Restart, "1"..="1000000";
         /// Appends everything that queries write to this partition, whatever the keys say. Empty: keys decide.
         append_partition: Option<u32> = "append.partition", "", Restart, "0"..="2147483647";
-        /// State of one query beyond which it stops as STATE_LIMIT. The queries of this version keep none.
+        /// Memory that the state of one query may take; beyond it the query stops as STATE_LIMIT.
         state_max: ByteSize = "state.max.bytes", "1GiB", Restart, "1MiB"..="64TiB";
         /// Committers that carry epochs to Kafka. The embedded log needs one and ignores this.
         commit_producers: u32 = "commit.producers", "1", Restart, "1"..="64";

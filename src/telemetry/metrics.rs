@@ -38,6 +38,10 @@ pub struct QueryMetrics {
     pub record_errors: u64,
     /// Times the query stopped on a failure.
     pub failures: u64,
+    /// Rows that came too late for their windows.
+    pub late_rows: u64,
+    /// Memory held by state, bytes.
+    pub state_bytes: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -89,13 +93,16 @@ fn per_query(registry: &mut Registry, queries: &[QueryMetrics]) {
     counter("query_epochs", "Committed epochs", |query| query.epochs);
     counter("query_record_errors", "Records not decoded, evaluated or encoded", |query| query.record_errors);
     counter("query_failures", "Times the query stopped on a failure", |query| query.failures);
+    counter("query_late_rows", "Rows that came too late for their windows", |query| query.late_rows);
 
     let commit = Family::<QueryLabel, Seconds>::default();
     let lag = Family::<QueryLabel, Gauge>::default();
+    let state = Family::<QueryLabel, Gauge>::default();
     let states = Family::<StateLabels, Gauge>::default();
     for query in queries {
         let label = QueryLabel { query_id: query.query_id.clone() };
         commit.get_or_create(&label).inc_by(query.commit_seconds);
+        state.get_or_create(&label).set(i64::try_from(query.state_bytes).unwrap_or(i64::MAX));
         lag.get_or_create(&label).set(i64::try_from(query.lag).unwrap_or(i64::MAX));
         let kind = if query.is_push { "push" } else { "persistent" };
         let labels = StateLabels { query_id: query.query_id.clone(), kind, state: query.state.clone() };
@@ -103,6 +110,7 @@ fn per_query(registry: &mut Registry, queries: &[QueryMetrics]) {
     }
     let unit = Unit::Seconds;
     registry.register_with_unit("query_commit", "Waiting for the log to commit epochs", unit, commit);
+    registry.register_with_unit("query_state_memory", "Memory held by the query's state", Unit::Bytes, state);
     registry.register("query_lag_records", "Records behind the end of the source topics", lag);
     registry.register("query_state", "1 for the state that a query is in", states);
 }
@@ -128,6 +136,8 @@ mod tests {
             records_in: 3,
             commit_seconds: 0.5,
             lag: 7,
+            late_rows: 2,
+            state_bytes: 99,
             ..QueryMetrics::default()
         };
         let text = render(&[query], UNIX_EPOCH + Duration::from_secs(9));
@@ -136,6 +146,8 @@ mod tests {
             "# TYPE thalweg_query_records_in counter",
             "thalweg_query_records_in_total{query_id=\"CSAS_A_1\"} 3",
             "thalweg_query_commit_seconds_total{query_id=\"CSAS_A_1\"} 0.5",
+            "thalweg_query_late_rows_total{query_id=\"CSAS_A_1\"} 2",
+            "thalweg_query_state_memory_bytes{query_id=\"CSAS_A_1\"} 99",
             "thalweg_query_lag_records{query_id=\"CSAS_A_1\"} 7",
             "thalweg_query_state{query_id=\"CSAS_A_1\",kind=\"persistent\",state=\"RUNNING\"} 1",
         ] {

@@ -155,6 +155,14 @@ impl RecordBlock {
         self.entries().iter().map(|entry| self.view(entry))
     }
 
+    /// A key or value of one of the records, sharing the buffer.
+    ///
+    /// # Panics
+    /// If `part` is not of this block.
+    pub fn share(&self, part: &[u8]) -> Bytes {
+        self.data.slice_ref(part)
+    }
+
     /// False if no record has headers: lets readers skip the whole subject.
     pub fn has_headers(&self) -> bool {
         !self.index.headers.is_empty()

@@ -48,6 +48,14 @@ impl Query {
         });
     }
 
+    /// Stays in ERROR until it is resumed, and says so.
+    pub(super) fn stop_with(&self, failure: Failure) {
+        self.counters.failures.add(1);
+        let message = format!("the query stopped: {}", failure.reason);
+        self.give_up(failure.reason.clone());
+        self.tell(&failure, message);
+    }
+
     /// Stays in ERROR without another try.
     pub(super) fn give_up(&self, reason: String) {
         let mut control = self.control.lock();

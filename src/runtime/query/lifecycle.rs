@@ -14,7 +14,6 @@ use crate::runtime::processing_log::{Failed, ProcessingLogEntry};
 use crate::runtime::scheduler::Task;
 use crate::runtime::status::{QueryState, QueryStatus, SourceProgress};
 use crate::runtime::{BuildError, RuntimeError};
-use crate::topics::Transaction;
 use crate::types::{Offset, Partition};
 
 use super::control::{Control, Failure};
@@ -91,6 +90,7 @@ impl Query {
                 paused: control.paused,
                 careful: control.strikes > 0,
                 skip: &control.skip,
+                durable: Some(&control.durable),
                 client: None,
             },
             &mut start_of,
@@ -108,9 +108,9 @@ impl Query {
             });
         }
         control.dry = vec![false; pipeline.sources.len()];
-        let sources: Vec<_> = pipeline.sources.iter().map(|source| Arc::clone(&source.task)).collect();
+        let tasks = pipeline.tasks.clone();
         control.pipeline = Some(pipeline);
-        sources.iter().for_each(|task| task.wake());
+        tasks.iter().for_each(Task::wake);
         Ok(())
     }
 
@@ -203,14 +203,6 @@ impl Query {
         self.wake();
     }
 
-    /// Takes the query's positions out of the log: it will not come back.
-    pub(in crate::runtime) fn forget_positions(&self) {
-        if !self.env.is_fenced() {
-            let record = self.positions_record(None, 0);
-            self.env.commit(Transaction { records: vec![record] }, |_| {});
-        }
-    }
-
     /// True if nothing is on its way to the log.
     pub(in crate::runtime) fn is_settled(&self) -> bool {
         let control = self.control.lock();
@@ -256,6 +248,9 @@ impl Query {
             return Ok(true);
         }
         let Some(pipeline) = &control.pipeline else { return Ok(control.stopped) };
+        if !pipeline.restored.is_over() {
+            return Ok(false);
+        }
         for source in &pipeline.sources {
             let partition = usize::try_from(source.partition.0).unwrap_or(0);
             let end = self.env.log.offsets(source.id)?.get(partition).map_or(Offset(0), |range| range.end);
@@ -303,8 +298,13 @@ impl Query {
                 SourceProgress { topic: source.topic.clone(), partition: source.partition, next, end }
             })
             .collect();
+        let pipeline = control.pipeline.as_ref();
         QueryStatus {
             state,
+            restoring: pipeline
+                .filter(|pipeline| !pipeline.restored.is_over())
+                .map(|pipeline| pipeline.restored.read()),
+            state_bytes: pipeline.map_or(0, |pipeline| pipeline.gate.state_bytes()),
             epoch: control.durable.epoch,
             trouble: control.trouble.clone(),
             sources,

@@ -1,7 +1,9 @@
 //! Queries over a memory log, run from a seed.
 
 mod exactly_once;
+mod fold;
 mod queries;
+mod state;
 mod statements;
 
 use std::sync::Arc;
@@ -45,13 +47,14 @@ impl World {
     pub(super) fn seeded(&self, seed: u64, settings: RuntimeSettings) -> (Arc<Runtime>, Arc<Scheduler>) {
         let clock = Arc::new(ManualClock::at(1_000));
         let scheduler = Scheduler::seeded(seed, Arc::<ManualClock>::clone(&clock));
-        let runtime = Runtime::start(self.parts(clock, settings, Some(Arc::clone(&scheduler)))).unwrap();
+        let runtime =
+            Runtime::start_with(self.parts(clock, settings, Some(Arc::clone(&scheduler))), fold::compile).unwrap();
         (runtime, scheduler)
     }
 
     /// A runtime with worker threads.
     pub(super) fn threaded(&self, settings: RuntimeSettings) -> Arc<Runtime> {
-        Runtime::start(self.parts(Arc::new(super::WallClock::default()), settings, None)).unwrap()
+        Runtime::start_with(self.parts(Arc::new(super::WallClock::default()), settings, None), fold::compile).unwrap()
     }
 
     fn parts(
