@@ -1,34 +1,83 @@
 //! The empty state of a call, by name and types.
 
 use std::cmp::Ordering;
+use std::marker::PhantomData;
 
 use datafusion::arrow::datatypes::{
     Date32Type, Decimal128Type, Decimal256Type, Float64Type, Int32Type, Int64Type, Time32MillisecondType,
     TimestampMillisecondType, i256,
 };
 
+use super::attr::Attr;
+use super::by_offset::{ByOffset, Kept, SeveralByOffset};
+use super::collect::{CollectList, CollectSet};
+use super::correlation::Correlation;
 use super::count::Count;
+use super::count_distinct::{CountDistinct, ExactCountDistinct};
+use super::deviation::Deviation;
+use super::distinct::Distinct;
+use super::encoded::Encoded;
 use super::extremes::{ExactExtreme, Extreme};
 use super::groups::Groups;
-use super::incremental::{AggregateFunction, IncrementalAggregate};
+use super::histogram::Histogram;
+use super::incremental::{AggregateFunction, IncrementalAggregate, Parameter};
 use super::mean::Mean;
+use super::number::Real;
 use super::ordered::{Bytes, Fixed, Ordered, Text};
 use super::sum::{Digits, Sum, SumList, Unbounded, text128, text256};
+use super::top::{ExactTop, Ranked, Top};
 use crate::types::SqlType;
 
 type State = Box<dyn IncrementalAggregate>;
 
 /// Empty state of a call; `None` if nothing keeps it.
 pub(super) fn state(call: &AggregateFunction, retracting: bool) -> Option<State> {
+    if call.distinct {
+        let inner = state(&AggregateFunction { distinct: false, ..call.clone() }, retracting)?;
+        return Some(Distinct::boxed(Encoded::new(&call.arguments), inner));
+    }
+    if call.name.as_str() == "COUNT" {
+        return Some(Groups::boxed(Count));
+    }
+    let ty = call.arguments.first()?;
+    let values = || Encoded::new(std::slice::from_ref(ty));
+    let limit = call.limit.unwrap_or(usize::MAX);
     match call.name.as_str() {
-        _ if call.distinct => None,
-        "COUNT" => Some(Groups::boxed(Count)),
-        "SUM" => sum(call.arguments.first()?),
+        "ATTR" => Some(Groups::boxed(Attr { values: values() })),
+        "AVG" => real(ty, Means),
+        "COLLECT_LIST" => Some(Groups::boxed(CollectList { values: values(), limit })),
+        "COLLECT_SET" => Some(Groups::boxed(CollectSet { values: values(), limit, retracting })),
+        "CORRELATION" => real(ty, Correlations),
+        "COUNT_DISTINCT" if retracting => Some(Groups::boxed(ExactCountDistinct { values: values() })),
+        "COUNT_DISTINCT" => Some(Groups::boxed(CountDistinct { values: values() })),
+        "EARLIEST_BY_OFFSET" => Some(by_offset(call, ty, false)),
+        "LATEST_BY_OFFSET" => Some(by_offset(call, ty, true)),
+        "HISTOGRAM" => Some(Groups::boxed(Histogram::new())),
+        "MAX" => ordered(ty, Extremes { better: Ordering::Greater, retracting }),
+        "MIN" => ordered(ty, Extremes { better: Ordering::Less, retracting }),
+        "STDDEV_SAMP" => real(ty, Deviations { is_legacy: true }),
+        "STDDEV_SAMPLE" => real(ty, Deviations { is_legacy: false }),
+        "SUM" => sum(ty),
         "SUM_LIST" => sum_list(&call.result),
-        "AVG" => mean(call.arguments.first()?),
-        "MIN" => ordered(call.arguments.first()?, Extremes { better: Ordering::Less, retracting }),
-        "MAX" => ordered(call.arguments.first()?, Extremes { better: Ordering::Greater, retracting }),
+        "TOPK" | "TOPKDISTINCT" => ordered(ty, Tops { call, k: number(call)?, retracting }),
         _ => None,
+    }
+}
+
+/// The number among the parameters.
+fn number(call: &AggregateFunction) -> Option<usize> {
+    call.parameters.iter().find_map(|parameter| match parameter {
+        Parameter::Integer(n) => usize::try_from(*n).ok(),
+        Parameter::Boolean(_) => None,
+    })
+}
+
+fn by_offset(call: &AggregateFunction, ty: &SqlType, latest: bool) -> State {
+    let kept = Kept { latest, ignores_nulls: !call.parameters.contains(&Parameter::Boolean(false)) };
+    let values = Encoded::new(std::slice::from_ref(ty));
+    match number(call) {
+        Some(n) => Groups::boxed(SeveralByOffset { values, n, kept }),
+        None => ordered(ty, kept).unwrap_or_else(|| kept.state(values)),
     }
 }
 
@@ -60,13 +109,47 @@ fn sum_list(ty: &SqlType) -> Option<State> {
     })
 }
 
-fn mean(ty: &SqlType) -> Option<State> {
+/// An aggregate over numbers that become doubles.
+trait OverReal {
+    fn state<N: Real>(self) -> State;
+}
+
+fn real(ty: &SqlType, aggregate: impl OverReal) -> Option<State> {
     Some(match ty {
-        SqlType::Integer => Groups::boxed(Mean::<i32>::default()),
-        SqlType::BigInt => Groups::boxed(Mean::<i64>::default()),
-        SqlType::Double => Groups::boxed(Mean::<f64>::default()),
+        SqlType::Integer => aggregate.state::<i32>(),
+        SqlType::BigInt => aggregate.state::<i64>(),
+        SqlType::Double => aggregate.state::<f64>(),
         _ => return None,
     })
+}
+
+/// AVG.
+struct Means;
+
+impl OverReal for Means {
+    fn state<N: Real>(self) -> State {
+        Groups::boxed(Mean::<N>::default())
+    }
+}
+
+/// CORRELATION.
+struct Correlations;
+
+impl OverReal for Correlations {
+    fn state<N: Real>(self) -> State {
+        Groups::boxed(Correlation::<N>::default())
+    }
+}
+
+/// STDDEV_SAMPLE or STDDEV_SAMP.
+struct Deviations {
+    is_legacy: bool,
+}
+
+impl OverReal for Deviations {
+    fn state<N: Real>(self) -> State {
+        Groups::boxed(Deviation::<N> { is_legacy: self.is_legacy, number: PhantomData })
+    }
 }
 
 /// An aggregate over values of any type with an order.
@@ -105,5 +188,34 @@ impl OverOrdered for Extremes {
         } else {
             Groups::boxed(Extreme::new(values, self.better))
         }
+    }
+}
+
+/// TOPK or TOPKDISTINCT.
+struct Tops<'a> {
+    call: &'a AggregateFunction,
+    k: usize,
+    retracting: bool,
+}
+
+impl OverOrdered for Tops<'_> {
+    fn state<O: Ordered>(self, values: O) -> State {
+        if self.call.arguments.len() > 1 {
+            return self.of(Ranked::new(values, &self.call.arguments));
+        }
+        self.of(values)
+    }
+}
+
+impl Tops<'_> {
+    fn of<O: Ordered>(&self, values: O) -> State {
+        let top = Top { values, k: self.k, distinct: self.call.name.as_str() == "TOPKDISTINCT" };
+        if self.retracting { Groups::boxed(ExactTop(top)) } else { Groups::boxed(top) }
+    }
+}
+
+impl OverOrdered for Kept {
+    fn state<O: Ordered>(self, values: O) -> State {
+        Groups::boxed(ByOffset { values, kept: self })
     }
 }

@@ -38,7 +38,7 @@ impl<O: Ordered> Fold for Extreme<O> {
     }
 
     fn read<'a>(&self, arguments: &'a [ArrayRef]) -> O::Column<'a> {
-        self.values.column(&arguments[0])
+        self.values.column(arguments)
     }
 
     fn add(&self, state: &mut Self::State, input: &O::Column<'_>, row: usize) -> Result<(), String> {
@@ -87,7 +87,7 @@ impl<O: Ordered> Fold for Extreme<O> {
     }
 
     fn load(&self, bytes: &mut &[u8]) -> Result<Self::State, NotARow> {
-        Ok(if bool::load(bytes)? { Some(O::load(bytes)?) } else { None })
+        Ok(if bool::load(bytes)? { Some(self.values.load(bytes)?) } else { None })
     }
 
     fn heap_bytes(&self, state: &Self::State) -> usize {
@@ -118,7 +118,7 @@ impl<O: Ordered> Fold for ExactExtreme<O> {
     }
 
     fn read<'a>(&self, arguments: &'a [ArrayRef]) -> O::Column<'a> {
-        self.values.column(&arguments[0])
+        self.values.column(arguments)
     }
 
     fn add(&self, state: &mut Multiset<O>, input: &O::Column<'_>, row: usize) -> Result<(), String> {
@@ -158,7 +158,7 @@ impl<O: Ordered> Fold for ExactExtreme<O> {
     }
 
     fn load(&self, bytes: &mut &[u8]) -> Result<Multiset<O>, NotARow> {
-        Multiset::load(bytes)
+        Multiset::load(&self.values, bytes)
     }
 
     fn heap_bytes(&self, state: &Multiset<O>) -> usize {

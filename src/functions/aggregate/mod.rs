@@ -7,14 +7,27 @@
 //!
 //! Reading order: [`incremental`], [`resolve`], [`groups`], then a family a file.
 
+mod attr;
 mod build;
+mod by_offset;
+mod collect;
+mod correlation;
 mod count;
+mod count_distinct;
+mod counted_set;
+mod deviation;
+mod distinct;
+mod encoded;
 mod extremes;
 mod groups;
+mod histogram;
 mod incremental;
+mod items;
 mod mean;
 mod multiset;
 mod number;
+#[cfg(test)]
+mod oracle;
 mod ordered;
 mod resolve;
 mod saved;

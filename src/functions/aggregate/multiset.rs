@@ -61,10 +61,10 @@ impl<O: Ordered> Multiset<O> {
         }
     }
 
-    pub(super) fn load(bytes: &mut &[u8]) -> Result<Self, NotARow> {
+    pub(super) fn load(values: &O, bytes: &mut &[u8]) -> Result<Self, NotARow> {
         let mut loaded = Self::new();
         for _ in 0..load_length(bytes)? {
-            let key = O::load(bytes)?;
+            let key = values.load(bytes)?;
             loaded.add(key.borrow(), i64::load(bytes)?);
         }
         Ok(loaded)

@@ -48,6 +48,10 @@ pub(super) trait Number: ArrowNativeType + fmt::Debug + PartialOrd + Saved + 'st
 pub(super) trait Real: Number {
     /// The nearest double.
     fn double(self) -> f64;
+    /// `self * times - other`; integers as 64 bits, which wrap.
+    fn scaled_minus(self, times: i64, other: Self) -> f64;
+    /// `self / count`; integers are truncated.
+    fn divided(self, count: i64) -> f64;
 }
 
 macro_rules! integer {
@@ -85,20 +89,37 @@ impl Number for f64 {
     }
 }
 
-impl Real for i32 {
-    fn double(self) -> f64 {
-        f64::from(self)
-    }
+macro_rules! real_integer {
+    ($ty:ty) => {
+        impl Real for $ty {
+            fn double(self) -> f64 {
+                self as f64
+            }
+
+            fn scaled_minus(self, times: i64, other: Self) -> f64 {
+                i64::from(self).wrapping_mul(times).wrapping_sub(i64::from(other)) as f64
+            }
+
+            fn divided(self, count: i64) -> f64 {
+                i64::from(self).wrapping_div(count) as f64
+            }
+        }
+    };
 }
 
-impl Real for i64 {
-    fn double(self) -> f64 {
-        self as f64
-    }
-}
+real_integer!(i32);
+real_integer!(i64);
 
 impl Real for f64 {
     fn double(self) -> f64 {
         self
+    }
+
+    fn scaled_minus(self, times: i64, other: Self) -> f64 {
+        self * times as f64 - other
+    }
+
+    fn divided(self, count: i64) -> f64 {
+        self / count as f64
     }
 }

@@ -6,6 +6,7 @@
 //!   BYTES have their sign bits flipped, because Java compares them as signed.
 
 use std::borrow::{Borrow, Cow};
+use std::cmp::Ordering;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -33,8 +34,8 @@ pub(super) trait Ordered: Send + fmt::Debug + 'static {
     /// Values under construction.
     type Values;
 
-    /// The keys of a column.
-    fn column<'a>(&self, array: &'a ArrayRef) -> Self::Column<'a>;
+    /// The keys of the arguments.
+    fn column<'a>(&self, arguments: &'a [ArrayRef]) -> Self::Column<'a>;
     /// The key of a row; `None` for NULL.
     fn get<'c>(column: &'c Self::Column<'_>, row: usize) -> Option<&'c Self::Ref>;
     /// Room for so many values.
@@ -46,7 +47,11 @@ pub(super) trait Ordered: Send + fmt::Debug + 'static {
     /// Appends a key's bytes: those of its number, or its text behind its length.
     fn save(key: &Self::Ref, out: &mut Vec<u8>);
     /// Takes a key off.
-    fn load(bytes: &mut &[u8]) -> Result<Self::Key, NotARow>;
+    fn load(&self, bytes: &mut &[u8]) -> Result<Self::Key, NotARow>;
+    /// How values compare where those that compare as equal are ties.
+    fn rank(one: &Self::Ref, other: &Self::Ref) -> Ordering {
+        one.cmp(other)
+    }
     /// Bytes that a key owns elsewhere.
     fn heap_bytes(_key: &Self::Key) -> usize {
         0
@@ -124,8 +129,8 @@ impl<T: Sortable> Ordered for Fixed<T> {
     type Column<'a> = (Cow<'a, [T::Key]>, Option<&'a NullBuffer>);
     type Values = Vec<Option<T::Native>>;
 
-    fn column<'a>(&self, array: &'a ArrayRef) -> Self::Column<'a> {
-        let array = array.as_primitive::<T>();
+    fn column<'a>(&self, arguments: &'a [ArrayRef]) -> Self::Column<'a> {
+        let array = arguments[0].as_primitive::<T>();
         (T::keys(array.values()), array.nulls().filter(|nulls| nulls.null_count() > 0))
     }
 
@@ -152,7 +157,7 @@ impl<T: Sortable> Ordered for Fixed<T> {
         key.save(out);
     }
 
-    fn load(bytes: &mut &[u8]) -> Result<T::Key, NotARow> {
+    fn load(&self, bytes: &mut &[u8]) -> Result<T::Key, NotARow> {
         T::Key::load(bytes)
     }
 }
@@ -214,7 +219,8 @@ impl Ordered for Text {
     type Column<'a> = Texts<'a>;
     type Values = StringBuilder;
 
-    fn column<'a>(&self, array: &'a ArrayRef) -> Texts<'a> {
+    fn column<'a>(&self, arguments: &'a [ArrayRef]) -> Texts<'a> {
+        let array = &arguments[0];
         let texts = array.as_string::<i32>();
         Texts::new(array, |row, keys| keys.extend(texts.value(row).bytes().map(swapped)))
     }
@@ -240,7 +246,7 @@ impl Ordered for Text {
         save_bytes(key, out);
     }
 
-    fn load(bytes: &mut &[u8]) -> Result<Vec<u8>, NotARow> {
+    fn load(&self, bytes: &mut &[u8]) -> Result<Vec<u8>, NotARow> {
         let key = load_bytes(bytes)?;
         let text: Vec<u8> = key.iter().copied().map(unswapped).collect();
         std::str::from_utf8(&text).map_err(|_| NotARow(key.len()))?;
@@ -265,7 +271,8 @@ impl Ordered for Bytes {
     type Column<'a> = Texts<'a>;
     type Values = BinaryBuilder;
 
-    fn column<'a>(&self, array: &'a ArrayRef) -> Texts<'a> {
+    fn column<'a>(&self, arguments: &'a [ArrayRef]) -> Texts<'a> {
+        let array = &arguments[0];
         let texts = array.as_binary::<i32>();
         Texts::new(array, |row, keys| keys.extend(texts.value(row).iter().map(|byte| byte ^ SIGN)))
     }
@@ -290,7 +297,7 @@ impl Ordered for Bytes {
         save_bytes(key, out);
     }
 
-    fn load(bytes: &mut &[u8]) -> Result<Vec<u8>, NotARow> {
+    fn load(&self, bytes: &mut &[u8]) -> Result<Vec<u8>, NotARow> {
         load_bytes(bytes).map(<[u8]>::to_vec)
     }
 

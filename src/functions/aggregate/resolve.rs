@@ -30,6 +30,9 @@ impl AggregateFunction {
         }
         let name = Name::new(resolved.function.name());
         check_parameters(&name, parameters)?;
+        if distinct && arguments.is_empty() {
+            return Err(Diagnostic::new(Code::FunctionArguments, format!("{name}(DISTINCT ...) needs an argument")));
+        }
         // A bare NULL has the type of its parameter; where any type would do, one.
         let of_null = |i: usize| resolved.params[i].ty.bound(&resolved.bindings).unwrap_or(SqlType::String);
         let arguments: Vec<SqlType> =

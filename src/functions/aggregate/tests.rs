@@ -1,6 +1,8 @@
 //! Aggregates by examples: what a call gives after each row.
 
-use datafusion::arrow::array::{Array, ArrayRef, BooleanArray, new_null_array};
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, new_null_array};
 use datafusion::arrow::util::display::array_value_to_string;
 
 use super::{AggregateFunction, AggregateRows, Parameter};
@@ -21,7 +23,7 @@ fn column(ty: &SqlType, texts: &[&str]) -> ArrayRef {
     cast(&texts, &ty.arrow()).unwrap_or_else(|_| new_null_array(&ty.arrow(), texts.len()))
 }
 
-fn shown(array: &ArrayRef, row: usize) -> String {
+pub(super) fn shown(array: &ArrayRef, row: usize) -> String {
     if array.is_null(row) { "null".to_owned() } else { array_value_to_string(array, row).unwrap() }
 }
 
@@ -100,6 +102,132 @@ fn extremes_of_streams_and_tables() {
     check("MAX", &SqlType::String, "a \u{1f600} \u{ff61} b", "a \u{1f600} \u{ff61} \u{ff61}");
     check("MIN", &SqlType::Date, "2020-01-02 1960-01-01", "2020-01-02 1960-01-01");
     check("MAX", &SqlType::Decimal { precision: 4, scale: 2 }, "1.25 -3 10.5", "1.25 1.25 10.50");
+}
+
+#[test]
+fn values_by_when_they_came() {
+    check("LATEST_BY_OFFSET", &SqlType::Integer, "_ 1 _ 2", "null 1 1 2");
+    check("LATEST_BY_OFFSET false", &SqlType::Integer, "1 _ 2", "1 null 2");
+    check("LATEST_BY_OFFSET 2", &SqlType::String, "a _ b c", "[a] [a] [a, b] [b, c]");
+    check("EARLIEST_BY_OFFSET", &SqlType::Integer, "_ 1 2", "null 1 1");
+    check("EARLIEST_BY_OFFSET false", &SqlType::Integer, "_ 1", "null null");
+    check("EARLIEST_BY_OFFSET 2", &SqlType::Integer, "_ 1 2 3", "[] [1] [1, 2] [1, 2]");
+    check("LATEST_BY_OFFSET", &SqlType::Boolean, "true false", "true false");
+}
+
+#[test]
+fn collections() {
+    check("COLLECT_LIST", &SqlType::Integer, "1 _ 1 ~1 ~5", "[1] [1, ] [1, , 1] [1, ] [1, ]");
+    check("COLLECT_SET", &SqlType::Integer, "2 1 _ 2 _", "[2] [2, 1] [2, 1, ] [2, 1, ] [2, 1, ]");
+    let counts = "{b: 1} {b: 1, a: 1} {b: 2, a: 1} {b: 2, a: 1} {b: 1, a: 1} {a: 1}";
+    check("HISTOGRAM", &SqlType::String, "b a b _ ~b ~b", counts);
+    check("ATTR", &SqlType::Integer, "1 1 2 ~2 _", "1 1 null 1 null");
+    check("COUNT_DISTINCT", &SqlType::String, "a _ b a", "1 1 2 2");
+}
+
+#[test]
+fn tops() {
+    check("TOPK 2", &SqlType::Integer, "1 3 3 _ 2 4", "[1] [3, 1] [3, 3] [3, 3] [3, 3] [4, 3]");
+    check("TOPK 2", &SqlType::Integer, "1 3 2 ~3 ~1", "[1] [3, 1] [3, 2] [2, 1] [2]");
+    let days = "[2020-01-01] [2020-01-01] [2020-01-01, 2019-01-01]";
+    check("TOPKDISTINCT 2", &SqlType::Date, "2020-01-01 2020-01-01 2019-01-01", days);
+}
+
+#[test]
+fn a_top_with_columns_beside_the_value_is_of_structs() {
+    let functions = FunctionRegistry::builtin();
+    let (name, types) = (Name::new("TOPK"), [SqlType::Integer, SqlType::String, SqlType::Boolean].map(Some));
+    let call = AggregateFunction::resolve(&name, &types, &[Parameter::Integer(2)], false, &functions).unwrap();
+    assert_eq!(call.result.to_string(), "ARRAY<STRUCT<`sort_col` INTEGER, `col0` STRING, `col1` BOOLEAN>>");
+    // Ties stand in the order they came; over tables in that of the columns beside them, the largest first.
+    for retracting in [false, true] {
+        let mut state = call.state(retracting);
+        state.resize(1);
+        let arguments = [
+            column(&SqlType::Integer, &["1", "3", "_", "3", "2"]),
+            column(&SqlType::String, &["a", "b", "c", "_", "e"]),
+            column(&SqlType::Boolean, &["true", "true", "true", "false", "_"]),
+        ];
+        state.update(&rows(&[0; 5], &arguments)).unwrap();
+        let mut bytes = vec![];
+        state.save(0, &mut bytes);
+        state.load(0, &mut bytes.as_slice()).unwrap();
+        let found = state.output(&[0]);
+        assert_eq!(*found.data_type(), call.result.arrow());
+        let expected = "[{sort_col: 3, col0: b, col1: true}, {sort_col: 3, col0: , col1: false}]";
+        assert_eq!(shown(&found, 0), expected);
+    }
+}
+
+#[test]
+fn deviations() {
+    let expected = "0.0 1.4142135623730951 1.4142135623730951 2.0 1.4142135623730951";
+    check("STDDEV_SAMPLE", &SqlType::Integer, "2 4 _ 6 ~6", expected);
+    check("STDDEV_SAMP", &SqlType::Double, "2 4 6", "0.0 2.0 4.0");
+}
+
+#[test]
+fn many_distinct_values_are_counted_about() {
+    let call = resolve("COUNT_DISTINCT", &[SqlType::BigInt], &[]).unwrap();
+    let mut state = call.state(false);
+    state.resize(2);
+    for n in [1_000_i64, 30_000, 200_000] {
+        let values: ArrayRef = Arc::new((0..n).collect::<Int64Array>());
+        let groups = vec![0; values.len()];
+        state.update(&rows(&groups, &[values])).unwrap();
+        let mut bytes = vec![];
+        state.save(0, &mut bytes);
+        state.load(1, &mut bytes.as_slice()).unwrap();
+        let found: i64 = shown(&state.output(&[1]), 0).parse().unwrap();
+        assert!((found - n).abs() * 50 < n, "{found} of {n}");
+    }
+}
+
+#[test]
+fn saved_states_never_change() {
+    let saved = |call: &str, ty: SqlType, retracting: bool, values: &[&str]| {
+        let (name, k) = call.split_once(' ').unwrap_or((call, ""));
+        let parameters: Vec<Parameter> = k.parse().map(Parameter::Integer).into_iter().collect();
+        let call = resolve(name, std::slice::from_ref(&ty), &parameters).unwrap();
+        let mut state = call.state(retracting);
+        state.resize(1);
+        state.update(&rows(&vec![0; values.len()], &[column(&ty, values)])).unwrap();
+        let mut bytes = vec![];
+        state.save(0, &mut bytes);
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    let decimal = SqlType::Decimal { precision: 4, scale: 2 };
+    let checks: &[(&str, SqlType, bool, &[&str], &str)] = &[
+        ("COUNT", SqlType::Integer, false, &["1", "2"], "0000000000000002"),
+        ("SUM", SqlType::Integer, false, &["1", "2"], "00000003"),
+        ("SUM", decimal, false, &["1.5"], "00000000000000000000000000000096"),
+        ("AVG", SqlType::BigInt, false, &["1", "2"], "00000000000000030000000000000002"),
+        ("MIN", SqlType::Double, false, &["1.5"], "013ff8000000000000"),
+        ("MAX", SqlType::String, false, &["_"], "00"),
+        ("MAX", SqlType::String, false, &["a\u{ff61}"], "010000000461f4bda1"),
+        ("MAX", SqlType::Integer, true, &["1", "1"], "00000001000000010000000000000002"),
+        ("LATEST_BY_OFFSET", SqlType::Integer, false, &["7"], "0200000007"),
+        ("LATEST_BY_OFFSET", SqlType::Boolean, false, &["true"], "02000000020101"),
+        ("LATEST_BY_OFFSET 2", SqlType::Integer, false, &["7"], "000000010180000007"),
+        ("COLLECT_LIST", SqlType::Integer, false, &["7", "_"], "00000002018000000700"),
+        ("COLLECT_SET", SqlType::Integer, false, &["7", "7"], "0000000100000000000000010180000007"),
+        ("ATTR", SqlType::Integer, false, &["7", "7"], "0000000100000000000000020180000007"),
+        ("HISTOGRAM", SqlType::String, false, &["a"], "00000001000000000000000101610001"),
+        ("TOPK 2", SqlType::Integer, false, &["1", "2"], "000000020000000200000001"),
+        ("TOPK 2", SqlType::Integer, true, &["1"], "00000001000000010000000000000001"),
+        ("STDDEV_SAMPLE", SqlType::Integer, false, &["1"], "0000000100000000000000010000000000000000"),
+        ("COUNT_DISTINCT", SqlType::BigInt, true, &["1"], "000000010000000000000001018000000000000001"),
+        // The hash of a value is part of the state.
+        ("COUNT_DISTINCT", SqlType::String, false, &["abc"], "00000000013b1201"),
+    ];
+    for (call, ty, retracting, values, expected) in checks {
+        assert_eq!(saved(call, ty.clone(), *retracting, values), *expected, "{call} {ty}");
+    }
+}
+
+/// Rows that are all added.
+fn rows<'a>(groups: &'a [u32], arguments: &'a [ArrayRef]) -> AggregateRows<'a> {
+    AggregateRows { groups, arguments, retracted: None, counted: None }
 }
 
 #[test]
