@@ -2,10 +2,12 @@
 
 use super::analyze::Analyzer;
 use super::compatibility;
+use super::function_kinds::is_call;
 use super::graph::{self, ProjectColumn};
 use super::group_by;
 use super::names::unique;
 use super::partition_by::KeyPart;
+use super::rewrite;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::expressions::{EdgeColumn, EdgeSchema, type_of};
 use crate::formats::FormatName;
@@ -68,38 +70,92 @@ impl<'a> Aggregates<'a> {
 
     /// The column that stands for an aggregate call; `None` if the expression is none.
     pub(super) fn call(&mut self, expr: &Expr) -> Result<Option<Expr>, Diagnostic> {
-        let ExprKind::Call { function, args } = &expr.kind else { return Ok(None) };
-        if self.analyzer.ctx.functions.kind(function) != Some(Kind::Aggregate) {
+        if let Some(inner) = self.previous_of(expr) {
+            compatibility::check_aggregate_extension(expr, self.analyzer.ctx)?;
+            let Some(call) = self.written(inner)? else { return Ok(None) };
+            return Ok(Some(self.column(Call { written: expr.clone(), ..call }, true)));
+        }
+        Ok(self.written(expr)?.map(|call| self.column(call, false)))
+    }
+
+    /// The aggregate in `PREVIOUS(aggregate)`, unless there is a function of this name.
+    fn previous_of<'e>(&self, expr: &'e Expr) -> Option<&'e Expr> {
+        let ExprKind::Call { function, args } = &expr.kind else { return None };
+        let functions = self.analyzer.ctx.functions;
+        match args.as_slice() {
+            [inner] if function.as_str() == "PREVIOUS" && functions.get(function).is_none() => {
+                is_call(inner, Kind::Aggregate, functions).then_some(inner)
+            }
+            _ => None,
+        }
+    }
+
+    /// The column of the result of a call.
+    fn column(&mut self, mut call: Call, previous: bool) -> Expr {
+        let span = call.written.span;
+        if let Some(known) = self.calls.iter().find(|known| known.written == call.written) {
+            return Expr::new(Expr::column(known.call.name.clone()).kind, span);
+        }
+        let taken = |name: &Name| self.grouping.iter().any(|part| part.edge == *name);
+        call.call.name = unique(&format!("KSQL_AGG_{}", self.calls.len()), taken);
+        call.call.previous = previous;
+        let column = Expr::new(Expr::column(call.call.name.clone()).kind, span);
+        self.calls.push(call);
+        column
+    }
+
+    /// The call that an expression is, typed; its result has no name yet.
+    fn written(&mut self, expr: &Expr) -> Result<Option<Call>, Diagnostic> {
+        let (function, args, distinct, filter) = match &expr.kind {
+            ExprKind::Call { function, args } => (function, args, false, None),
+            ExprKind::Aggregate { function, args, distinct, filter } => (function, args, *distinct, filter.as_ref()),
+            _ => return Ok(None),
+        };
+        if !is_call(expr, Kind::Aggregate, self.analyzer.ctx.functions) {
             return Ok(None);
         }
-        let column = |call: &Call| Expr::new(Expr::column(call.call.name.clone()).kind, expr.span);
-        if let Some(known) = self.calls.iter().find(|call| call.written == *expr) {
-            return Ok(Some(column(known)));
-        }
-        if let Some(inner) = args.iter().find(|arg| self.analyzer.calls(arg, Kind::Aggregate)) {
-            return Err(Diagnostic::new(Code::InvalidGrouping, "aggregate functions cannot be nested").at(inner.span));
-        }
-        for arg in args {
-            group_by::refuse_window_bounds(self.analyzer, arg)?;
+        compatibility::check_aggregate_extension(expr, self.analyzer.ctx)?;
+        for part in rewrite::children(expr) {
+            if self.analyzer.calls(part, Kind::Aggregate) {
+                return Err(
+                    Diagnostic::new(Code::InvalidGrouping, "aggregate functions cannot be nested").at(part.span)
+                );
+            }
+            if self.analyzer.calls(part, Kind::Table) {
+                return Err(Diagnostic::new(
+                    Code::InvalidProjection,
+                    "table functions cannot be used together with aggregations",
+                )
+                .at(part.span));
+            }
+            group_by::refuse_window_bounds(self.analyzer, part)?;
         }
         let (args, parameters) = split(function, args)?;
-        let function = self.typed(function, &args, &parameters, expr)?;
+        let function = self.typed(function, &args, &parameters, distinct, expr)?;
         let arguments = args.iter().zip(&function.arguments).map(|(arg, ty)| self.argument(arg, ty)).collect();
-        let taken = |name: &Name| self.grouping.iter().any(|part| part.edge == *name);
-        let name = unique(&format!("KSQL_AGG_{}", self.calls.len()), taken);
+        let filter = filter.map(|condition| self.condition(condition)).transpose()?;
         let call = graph::AggregateCall {
-            name,
+            name: function.name.clone(),
             function: function.name.clone(),
             arguments,
             parameters,
-            distinct: function.distinct,
-            filter: None,
+            distinct,
+            filter,
             previous: false,
         };
-        let call = Call { written: expr.clone(), call, function };
-        let column = column(&call);
-        self.calls.push(call);
-        Ok(Some(column))
+        Ok(Some(Call { written: expr.clone(), call, function }))
+    }
+
+    /// The column before the aggregation that says which rows count.
+    fn condition(&mut self, condition: &Expr) -> Result<Name, Diagnostic> {
+        match type_of(condition, self.edge, self.analyzer.ctx.functions)? {
+            Some(SqlType::Boolean) => Ok(self.argument(condition, &SqlType::Boolean)),
+            other => {
+                let ty = other.map_or_else(|| "NULL".to_owned(), |ty| ty.to_string());
+                Err(Diagnostic::new(Code::TypeMismatch, format!("FILTER must be of type BOOLEAN, not {ty}"))
+                    .at(condition.span))
+            }
+        }
     }
 
     fn typed(
@@ -107,11 +163,12 @@ impl<'a> Aggregates<'a> {
         function: &Name,
         args: &[&Expr],
         parameters: &[Parameter],
+        distinct: bool,
         call: &Expr,
     ) -> Result<AggregateFunction, Diagnostic> {
         let functions = self.analyzer.ctx.functions;
         let types = args.iter().map(|arg| type_of(arg, self.edge, functions)).collect::<Result<Vec<_>, _>>()?;
-        match AggregateFunction::resolve(function, &types, parameters, false, functions) {
+        match AggregateFunction::resolve(function, &types, parameters, distinct, functions) {
             Err(error) if error.code == Code::NotImplemented => {
                 self.unbuilt.get_or_insert(error.at(call.span));
                 unbuilt_function(function, types, parameters, functions).map_err(|error| error.at(call.span))

@@ -23,6 +23,22 @@ pub(super) fn takes_rows_back(function: &AggregateFunction, ctx: &PlanContext<'_
     if is_ksqldb(ctx) { function.retracts_in_ksqldb } else { function.retracts }
 }
 
+/// ksqlDB has neither DISTINCT and FILTER in aggregates nor PREVIOUS.
+pub(super) fn check_aggregate_extension(call: &Expr, ctx: &PlanContext<'_>) -> Result<(), Diagnostic> {
+    let what = match &call.kind {
+        ExprKind::Aggregate { filter: Some(_), .. } => "FILTER",
+        ExprKind::Aggregate { .. } => "DISTINCT",
+        ExprKind::Call { function, .. } if function.as_str() == "PREVIOUS" => "PREVIOUS",
+        _ => return Ok(()),
+    };
+    if !is_ksqldb(ctx) {
+        return Ok(());
+    }
+    Err(Diagnostic::new(Code::Unsupported, format!("{what} of an aggregate is not known to ksqlDB"))
+        .with_hint("Set sql.compatibility to 'extended' to use it.")
+        .at(call.span))
+}
+
 /// Whether what aggregates keep must have a place in the source's value format, as ksqlDB keeps it there.
 pub(super) fn keeps_state_in_value_format(ctx: &PlanContext<'_>) -> bool {
     is_ksqldb(ctx)

@@ -6,7 +6,7 @@ use crate::sql::ast::{Expr, ExprKind};
 
 /// True for a call of a function of this kind.
 pub(super) fn is_call(expr: &Expr, kind: Kind, functions: &FunctionRegistry) -> bool {
-    matches!(&expr.kind, ExprKind::Call { function, .. } if functions.kind(function) == Some(kind))
+    matches!(&expr.kind, ExprKind::Call { function, .. } | ExprKind::Aggregate { function, .. } if functions.kind(function) == Some(kind))
 }
 
 /// True if a function of this kind is called anywhere in the expression.

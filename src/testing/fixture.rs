@@ -78,10 +78,15 @@ fn settings(purpose: Purpose) -> EngineSettings {
 
 /// Properties of every request of a conformance case.
 fn conformance_properties() -> BTreeMap<String, String> {
-    [("auto.offset.reset", "earliest"), ("sql.compatibility", "ksqldb"), ("cache.max.bytes.buffering", "0")]
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
+    [
+        ("auto.offset.reset", "earliest"),
+        ("sql.compatibility", "ksqldb"),
+        ("cache.max.bytes.buffering", "0"),
+        ("emit.final.kafka-loss", "true"),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .collect()
 }
 
 /// An engine on a log of its own.

@@ -14,14 +14,22 @@ use super::{Analyzer, NodeId, Op, ProgramBuilder, Scope, Value, sql_text};
 const NO_COLUMN: usize = usize::MAX;
 
 impl Analyzer<'_> {
+    /// The refusal of DISTINCT or FILTER, and of aggregates where there is no group.
+    pub(super) fn misplaced_aggregate(&self, function: &Name) -> Diagnostic {
+        if self.functions.kind(function).is_some_and(|kind| kind != Kind::Aggregate) {
+            return Diagnostic::new(
+                Code::InvalidGrouping,
+                format!("DISTINCT and FILTER are for aggregate functions, and {function} is none"),
+            );
+        }
+        Diagnostic::new(Code::InvalidGrouping, format!("aggregate function {function} cannot stand here"))
+            .with_hint("Aggregates stand in the SELECT list or HAVING of a query with GROUP BY.")
+    }
+
     /// A call of a function; that of a table function gives the array of its rows.
     pub(super) fn call(&mut self, function: &Name, args: &[Expr]) -> Result<NodeId, Diagnostic> {
         if self.functions.kind(function) == Some(Kind::Aggregate) {
-            return Err(Diagnostic::new(
-                Code::InvalidGrouping,
-                format!("aggregate function {function} cannot stand here"),
-            )
-            .with_hint("Aggregates stand in the SELECT list or HAVING of a query with GROUP BY."));
+            return Err(self.misplaced_aggregate(function));
         }
         // Arguments first, lambdas apart: their parameters' types come from the others.
         let mut nodes: Vec<Option<NodeId>> = Vec::with_capacity(args.len());

@@ -92,6 +92,7 @@ impl<'a> Analyzer<'a> {
             }
             ExprKind::Cast { operand, ty } => self.cast(operand, ty),
             ExprKind::Call { function, args } => self.call(function, args),
+            ExprKind::Aggregate { function, .. } => Err(self.misplaced_aggregate(function)),
             ExprKind::Lambda { .. } => {
                 Err(Diagnostic::new(Code::Unsupported, "a lambda stands only as an argument of a function"))
             }

@@ -199,6 +199,17 @@ pub enum ExprKind {
         /// Arguments; lambdas last.
         args: Vec<Expr>,
     },
+    /// `f(DISTINCT a, b) FILTER (WHERE c)`: a call of an aggregate function with one of the two or both.
+    Aggregate {
+        /// Function name after the case rule.
+        function: Name,
+        /// Arguments.
+        args: Vec<Expr>,
+        /// With DISTINCT.
+        distinct: bool,
+        /// The condition of FILTER.
+        filter: Option<Box<Expr>>,
+    },
     /// `x => body`, `(x, y) => body`
     Lambda {
         /// Parameter names, at least one.

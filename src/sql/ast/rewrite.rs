@@ -28,6 +28,7 @@ pub(crate) fn children(expr: &Expr) -> Vec<&Expr> {
             .chain(otherwise.iter().map(AsRef::as_ref))
             .collect(),
         ExprKind::Call { args, .. } | ExprKind::Array(args) => args.iter().collect(),
+        ExprKind::Aggregate { args, filter, .. } => args.iter().chain(filter.iter().map(AsRef::as_ref)).collect(),
         ExprKind::Lambda { body, .. } => vec![body],
         ExprKind::Map(entries) => entries.iter().flat_map(|(key, value)| [key, value]).collect(),
         ExprKind::Struct(fields) => fields.iter().map(|(_, value)| value).collect(),
@@ -62,6 +63,9 @@ fn children_mut(expr: &mut Expr) -> Vec<&mut Expr> {
             .chain(otherwise.iter_mut().map(AsMut::as_mut))
             .collect(),
         ExprKind::Call { args, .. } | ExprKind::Array(args) => args.iter_mut().collect(),
+        ExprKind::Aggregate { args, filter, .. } => {
+            args.iter_mut().chain(filter.iter_mut().map(AsMut::as_mut)).collect()
+        }
         ExprKind::Lambda { body, .. } => vec![body],
         ExprKind::Map(entries) => entries.iter_mut().flat_map(|(key, value)| [key, value]).collect(),
         ExprKind::Struct(fields) => fields.iter_mut().map(|(_, value)| value).collect(),

@@ -130,6 +130,14 @@ fn write_expr(f: &mut fmt::Formatter<'_>, expr: &Expr) -> fmt::Result {
             write_unlike_constructor(f, function)?;
             write_between(f, "(", args, ")")
         }
+        ExprKind::Aggregate { function, args, distinct, filter } => {
+            write_unlike_constructor(f, function)?;
+            write_between(f, if *distinct { "(DISTINCT " } else { "(" }, args, ")")?;
+            match filter {
+                Some(condition) => write!(f, " FILTER (WHERE {condition})"),
+                None => Ok(()),
+            }
+        }
         ExprKind::Lambda { params, body } => match params.as_slice() {
             [param] => write!(f, "{param} => {body}"),
             params => {

@@ -171,6 +171,14 @@ fn expr() -> impl Strategy<Value = Expr> {
             (boxed(), type_name()).prop_map(|(operand, ty)| ExprKind::Cast { operand, ty }),
             call,
             name().prop_map(move |function| ExprKind::Call { function, args: star() }),
+            (name(), some(inner.clone()), any::<bool>(), option::of(boxed())).prop_map(
+                |(function, args, distinct, filter)| ExprKind::Aggregate {
+                    function,
+                    args,
+                    distinct: distinct || filter.is_none(),
+                    filter,
+                }
+            ),
             list().prop_map(ExprKind::Array),
             prop::collection::vec((inner.clone(), inner.clone()), 0..3).prop_map(ExprKind::Map),
             prop::collection::vec((name(), inner.clone()), 0..3).prop_map(ExprKind::Struct),

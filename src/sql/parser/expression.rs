@@ -387,10 +387,11 @@ impl Parser<'_> {
         let star = self.peek().span;
         if self.at_symbol("*") && self.peek_at(1).is_symbol(")") {
             self.at += 2;
-            return Ok(ExprKind::Call { function, args: vec![Expr::new(ExprKind::Star, star)] });
+            return self.filtered(function, vec![Expr::new(ExprKind::Star, star)], false);
         }
+        let distinct = self.eat_word("DISTINCT");
         let mut args: Vec<Expr> = Vec::new();
-        if !self.at_symbol(")") {
+        if distinct || !self.at_symbol(")") {
             args = self.items(Self::argument)?;
         }
         if !self.eat_symbol(")") {
@@ -401,7 +402,25 @@ impl Parser<'_> {
             return Err(Diagnostic::new(Code::SyntaxError, "lambdas come after all other arguments").at(misplaced.span));
         }
         self.grow(self.height)?;
-        Ok(ExprKind::Call { function, args })
+        self.filtered(function, args, distinct)
+    }
+
+    /// After the closing parenthesis of a call: perhaps `FILTER (WHERE condition)`.
+    fn filtered(&mut self, function: Name, args: Vec<Expr>, distinct: bool) -> Parsed<ExprKind> {
+        let is_filter =
+            self.at_word("FILTER") && self.peek_at(1).is_symbol("(") && self.peek_at(2).is_word("WHERE");
+        if !is_filter {
+            return Ok(match distinct {
+                true => ExprKind::Aggregate { function, args, distinct, filter: None },
+                false => ExprKind::Call { function, args },
+            });
+        }
+        self.at += 3;
+        let below = self.height;
+        let filter = Some(Box::new(self.expression()?));
+        self.expect_symbol(")")?;
+        self.grow(below.max(self.height))?;
+        Ok(ExprKind::Aggregate { function, args, distinct, filter })
     }
 
     /// An argument of a function: an expression, a lambda, or a bare unit of time.

@@ -73,6 +73,10 @@ fn expressions_print_with_the_parentheses_they_need() {
         ("count()", "COUNT()"),
         ("timestampadd(days, 1, ts)", "TIMESTAMPADD(DAYS, 1, TS)"),
         ("timestampadd(day, 1, ts)", "TIMESTAMPADD(DAY, 1, TS)"),
+        ("count(distinct a, b+1)", "COUNT(DISTINCT A, B + 1)"),
+        ("count(*) filter (where a > 1) + 1", "COUNT(*) FILTER (WHERE A > 1) + 1"),
+        ("sum(distinct a) filter (where b or c)", "SUM(DISTINCT A) FILTER (WHERE B OR C)"),
+        ("filter(a, x => x > 1)", "FILTER(A, X => X > 1)"),
         ("transform(a, x => x + 1)", "TRANSFORM(A, X => X + 1)"),
         ("reduce(m, 0, (s, k, v) => s + v)", "REDUCE(M, 0, (S, K, V) => S + V)"),
         (
