@@ -54,6 +54,14 @@ impl Session {
             key_follows_select: properties.is_on("ksql.new.query.planner.enabled", false),
             every_update: properties.size("cache.max.bytes.buffering").is_some_and(|bytes| bytes == 0),
             final_with_loss: properties.is_on("emit.final.kafka-loss", false),
+            aggregate_limits: ["COLLECT_LIST", "COLLECT_SET"]
+                .into_iter()
+                .filter_map(|name| {
+                    let given = properties.get(&format!("ksql.functions.{}.limit", name.to_lowercase()))?;
+                    // A negative limit is none.
+                    Some((name.to_owned(), given.trim().parse().ok()?))
+                })
+                .collect(),
             ..PlanSettings::default()
         }
     }

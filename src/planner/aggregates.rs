@@ -132,6 +132,7 @@ impl<'a> Aggregates<'a> {
         }
         let (args, parameters) = split(function, args)?;
         let function = self.typed(function, &args, &parameters, distinct, expr)?;
+        compatibility::check_aggregate(&function, self.analyzer.ctx).map_err(|error| error.at(expr.span))?;
         let arguments = args.iter().zip(&function.arguments).map(|(arg, ty)| self.argument(arg, ty)).collect();
         let filter = filter.map(|condition| self.condition(condition)).transpose()?;
         let call = graph::AggregateCall {
@@ -139,6 +140,7 @@ impl<'a> Aggregates<'a> {
             function: function.name.clone(),
             arguments,
             parameters,
+            limit: self.analyzer.ctx.settings.aggregate_limits.get(function.name.as_str()).copied(),
             distinct,
             filter,
             previous: false,

@@ -23,6 +23,15 @@ pub(super) fn takes_rows_back(function: &AggregateFunction, ctx: &PlanContext<'_
     if is_ksqldb(ctx) { function.retracts_in_ksqldb } else { function.retracts }
 }
 
+/// ksqlDB has a fixed list of aggregates.
+pub(super) fn check_aggregate(function: &AggregateFunction, ctx: &PlanContext<'_>) -> Result<(), Diagnostic> {
+    if !function.is_extension || !is_ksqldb(ctx) {
+        return Ok(());
+    }
+    Err(Diagnostic::new(Code::UnknownFunction, format!("aggregate function {} is not one of ksqlDB's", function.name))
+        .with_hint("Set sql.compatibility to 'extended' to use it."))
+}
+
 /// ksqlDB has neither DISTINCT and FILTER in aggregates nor PREVIOUS.
 pub(super) fn check_aggregate_extension(call: &Expr, ctx: &PlanContext<'_>) -> Result<(), Diagnostic> {
     let what = match &call.kind {

@@ -1,5 +1,7 @@
 //! What planning needs beside the statement and the catalog, handed in as plain values.
 
+use std::collections::BTreeMap;
+
 use crate::formats::FormatName;
 use crate::functions::FunctionRegistry;
 
@@ -46,6 +48,8 @@ pub struct PlanSettings {
     pub every_update: bool,
     /// EMIT FINAL loses windows that close in a jump of time (`emit.final.kafka-loss`).
     pub final_with_loss: bool,
+    /// The most values that an aggregate keeps, by its name (`ksql.functions.collect_list.limit`).
+    pub aggregate_limits: BTreeMap<String, usize>,
     /// Replication factor of topics where neither statement nor source topic tells; -1 is the log's default.
     pub default_replicas: i16,
     /// Slots that keys of a new query hash to.
@@ -64,6 +68,7 @@ impl Default for PlanSettings {
             key_follows_select: false,
             every_update: false,
             final_with_loss: false,
+            aggregate_limits: BTreeMap::new(),
             default_replicas: -1,
             slots: 64,
         }

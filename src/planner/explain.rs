@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::graph::{
-    Aggregation, Input, OperatorGraph, OperatorKind, Output, ProjectColumn, SinkOutput, SourceColumn, SourceInput,
-    TimestampColumn,
+    Aggregation, AggregationWindow, Input, OperatorGraph, OperatorKind, Output, ProjectColumn, SinkOutput,
+    SourceColumn, SourceInput, TimestampColumn, WindowShape,
 };
 use super::plan::Plan;
 use crate::expressions::EdgeSchema;
@@ -96,8 +96,20 @@ fn aggregation(node: &Aggregation) -> String {
             format!("{}={previous}{}({distinct}{}){counted}", call.name, call.function, arguments.join(", "))
         })
         .collect();
-    let window = node.window.map(|window| format!(" {window:?}")).unwrap_or_default();
-    format!("{}{window} {:?}", calls.join(", "), node.emission)
+    let window = node.window.map(|window| format!(" in {}", describe_window(&window))).unwrap_or_default();
+    let retracts = if node.retracts { " taking back" } else { "" };
+    format!("{}{window} {:?}{retracts}", calls.join(", "), node.emission)
+}
+
+fn describe_window(window: &AggregationWindow) -> String {
+    let shape = match window.shape {
+        WindowShape::Time { size_ms, advance_ms } if size_ms == advance_ms => {
+            format!("tumbling windows of {size_ms} ms")
+        }
+        WindowShape::Time { size_ms, advance_ms } => format!("hopping windows of {size_ms} ms every {advance_ms} ms"),
+        WindowShape::Session { gap_ms } => format!("sessions with gaps up to {gap_ms} ms"),
+    };
+    format!("{shape}, grace {} ms, kept {} ms,", window.grace_ms, window.retention_ms)
 }
 
 fn describe_source(source: &SourceInput) -> String {

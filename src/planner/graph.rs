@@ -211,6 +211,9 @@ pub struct AggregateCall {
     /// The constants behind the arguments that set the function up: k of TOPK, n and flags of LATEST_BY_OFFSET.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parameters: Vec<Parameter>,
+    /// The most values that are kept (`ksql.functions.<name>.limit`); `None`: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
     /// `DISTINCT`: of equal arguments one counts.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub distinct: bool,

@@ -407,8 +407,7 @@ impl Parser<'_> {
 
     /// After the closing parenthesis of a call: perhaps `FILTER (WHERE condition)`.
     fn filtered(&mut self, function: Name, args: Vec<Expr>, distinct: bool) -> Parsed<ExprKind> {
-        let is_filter =
-            self.at_word("FILTER") && self.peek_at(1).is_symbol("(") && self.peek_at(2).is_word("WHERE");
+        let is_filter = self.at_word("FILTER") && self.peek_at(1).is_symbol("(") && self.peek_at(2).is_word("WHERE");
         if !is_filter {
             return Ok(match distinct {
                 true => ExprKind::Aggregate { function, args, distinct, filter: None },
