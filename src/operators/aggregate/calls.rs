@@ -94,8 +94,9 @@ impl Calls {
             let arguments: Vec<usize> =
                 call.arguments.iter().map(|name| column(input, name)).collect::<Result<_, _>>()?;
             let types: Vec<_> = arguments.iter().map(|index| Some(input.columns()[*index].ty.clone())).collect();
-            let function =
+            let mut function =
                 AggregateFunction::resolve(&call.function, &types, &call.parameters, call.distinct, functions)?;
+            function.limit = call.limit;
             if aggregation.retracts && !function.retracts {
                 return Err(Diagnostic::not_implemented(format!("taking back rows of {}", function.name)));
             }

@@ -43,6 +43,7 @@ fn node(setup: Setup) -> (OperatorNode, EdgeSchema) {
         function: function.into(),
         arguments: arguments.iter().map(|name| (*name).into()).collect(),
         parameters: vec![],
+        limit: None,
         distinct: false,
         filter: None,
         previous,
