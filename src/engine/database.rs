@@ -21,6 +21,7 @@ use super::command_log::{CommandLog, CommandLogError};
 use super::entity::CommandStatus;
 use super::processing_log::ProcessingLogQueue;
 use super::properties::Properties;
+use super::pull_cache::PullCache;
 use super::readers::Readers;
 use super::running::Running;
 use super::settings::EngineSettings;
@@ -85,6 +86,7 @@ pub struct Engine {
     pub(super) readers: Readers,
     pub(super) running: Running,
     pub(super) tables: Tables,
+    pub(super) pulls: PullCache,
     seeds: Mutex<fastrand::Rng>,
     /// Counts records without a key, which go to the partitions in turn.
     pub(super) turn: AtomicU32,
@@ -149,6 +151,7 @@ impl Engine {
             readers: Readers::default(),
             running: Running::default(),
             tables: Tables::default(),
+            pulls: PullCache::default(),
             turn: AtomicU32::new(0),
             seeds: Mutex::new(fastrand::Rng::with_seed(seed)),
             functions,

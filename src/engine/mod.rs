@@ -30,6 +30,7 @@ mod print;
 mod processing_log;
 mod properties;
 mod pull;
+mod pull_cache;
 mod query;
 mod readers;
 mod running;

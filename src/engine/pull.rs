@@ -13,19 +13,20 @@ use crate::catalog::Source;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::expressions::EvaluationContext;
 use crate::planner::{Compatibility, PullOptions, plan_pull};
-use crate::serving::{PullProgram, PullRows};
+use crate::serving::{PointLookup, PullProgram, PullRows};
 use crate::sql::ast::{Ident, Query};
 
 use super::RowEvent;
-use super::answer::{ResultColumn, RowStream};
+use super::answer::{Request, ResultColumn, RowStream};
 use super::database::Engine;
+use super::pull_cache::{Form, PlannedPull};
 use super::scope::Scope;
 
 /// Rows that are read at once: enough that a batch costs little, few enough that one takes well under a millisecond.
 const BATCH_ROWS: usize = 1024;
 
 impl Engine {
-    /// Answers SELECT over a table.
+    /// Answers SELECT over a table, and remembers how.
     ///
     /// # Errors
     /// The statement is refused, or the table cannot be read in time.
@@ -33,6 +34,7 @@ impl Engine {
         self: &Arc<Self>,
         scope: &Scope<'_>,
         query: &Query,
+        request: &Request,
         table: &Ident,
     ) -> Result<RowStream, Diagnostic> {
         let properties = scope.session.properties();
@@ -46,18 +48,57 @@ impl Engine {
             check_materialized(&plan.source).map_err(|error| error.at(table.span))?;
         }
         let served = self.served_table(&plan.source)?;
-        let program = Arc::new(PullProgram::compile(&plan, served.shape(), &scope.functions())?);
-        let snapshot = self.table_snapshot(&plan.source).map_err(|error| error.at(table.span))?;
-        let context = EvaluationContext { now_ms: self.clock.now_ms(), seed: self.next_seed() };
-        let rows = program.run(&snapshot, context, BATCH_ROWS);
-        let columns = plan
-            .columns
-            .into_iter()
-            .map(|column| ResultColumn { name: column.name, ty: column.ty, is_key: column.is_key })
-            .collect();
-        let query_id = format!("transient_{}_{}", plan.source.name.as_str(), self.next_seed() >> 1);
+        let shape = served.shape();
+        let pull = PlannedPull {
+            program: Arc::new(PullProgram::compile(&plan, shape, &scope.functions())?),
+            point: Form::of(&request.sql).and_then(|form| PointLookup::of(&plan, shape, form.literals.len())),
+            table: plan.source,
+            columns: plan
+                .columns
+                .into_iter()
+                .map(|column| ResultColumn { name: column.name, ty: column.ty, is_key: column.is_key })
+                .collect(),
+        };
+        let snapshot = self.table_snapshot(&pull.table).map_err(|error| error.at(table.span))?;
+        let rows = pull.program.run(snapshot, self.evaluation_context(), BATCH_ROWS);
+        let answer = self.answer_pull(&pull, rows);
+        self.pulls.remember(request, scope.world.next_command, pull);
+        answer
+    }
+
+    /// Answers a pull query that was planned before, if this is one.
+    ///
+    /// # Errors
+    /// The table cannot be read in time.
+    pub(super) fn pull_again(self: &Arc<Self>, request: &Request) -> Option<Result<RowStream, Diagnostic>> {
+        let (pull, literals) = self.pulls.find(request, self.world().next_command)?;
+        let served = match self.served_table(&pull.table) {
+            Ok(served) => served,
+            Err(error) => return Some(Err(error)),
+        };
+        let ranges = match (&pull.point, literals) {
+            (Some(point), Some(literals)) => Some(point.ranges(served.shape(), &literals)?),
+            _ => None,
+        };
+        let answer = self.snapshot_of(&served).and_then(|snapshot| {
+            let context = self.evaluation_context();
+            let rows = match ranges {
+                Some(ranges) => pull.program.run_at(snapshot, ranges, context, BATCH_ROWS),
+                None => pull.program.run(snapshot, context, BATCH_ROWS),
+            };
+            self.answer_pull(&pull, rows)
+        });
+        Some(answer)
+    }
+
+    fn evaluation_context(&self) -> EvaluationContext {
+        EvaluationContext { now_ms: self.clock.now_ms(), seed: self.next_seed() }
+    }
+
+    fn answer_pull(self: &Arc<Self>, pull: &PlannedPull, rows: PullRows) -> Result<RowStream, Diagnostic> {
+        let query_id = format!("transient_{}_{}", pull.table.name.as_str(), self.next_seed() >> 1);
         let events = self.send_rows(rows)?;
-        Ok(RowStream { query_id, columns, is_push: false, over_table: true, events })
+        Ok(RowStream { query_id, columns: pull.columns.clone(), is_push: false, over_table: true, events })
     }
 
     /// The events of an answer: all of them if they are few, else the first, while a thread makes the others.

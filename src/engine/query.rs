@@ -45,6 +45,13 @@ impl Engine {
     /// # Errors
     /// The statement is refused, or a limit on running queries is reached.
     pub fn query(self: &Arc<Self>, request: &Request) -> Result<QueryAnswer, Box<Failure>> {
+        if let Some(answer) = self.pull_again(request)
+            && !self.is_closed()
+        {
+            return answer
+                .map(QueryAnswer::Rows)
+                .map_err(|refusal| Failure::of_statement(refusal, request.sql.as_str()));
+        }
         let mut session = self.begin(request)?;
         let statements = self.parse(request, &session)?;
         let [Parsed { statement, text }] = statements.as_slice() else {
@@ -53,7 +60,7 @@ impl Engine {
                 .with_detail(format!("Expected exactly one KSQL statement; found {found} instead."));
             return Err(Failure::of_statement(refusal, request.sql.as_str()));
         };
-        self.start_answer(statement, text, &mut session)
+        self.start_answer(statement, text, &mut session, request)
             .map_err(|refusal| Failure::of_statement(refusal, text.as_str()))
     }
 
@@ -62,12 +69,13 @@ impl Engine {
         statement: &Statement,
         text: &str,
         session: &mut Session,
+        request: &Request,
     ) -> Result<QueryAnswer, Diagnostic> {
         match &statement.kind {
             StatementKind::Query(query) => {
                 let world = self.world();
                 let scope = Scope { engine: self, world: &world, session, statement, text, purpose: Purpose::Execute };
-                self.select(&scope, query).map(QueryAnswer::Rows)
+                self.select(&scope, query, request).map(QueryAnswer::Rows)
             }
             StatementKind::Print { topic, from_beginning, interval, limit } => {
                 let interval = interval.unwrap_or(1).max(1);
@@ -80,7 +88,7 @@ impl Engine {
         }
     }
 
-    fn select(self: &Arc<Self>, scope: &Scope<'_>, query: &Query) -> Result<RowStream, Diagnostic> {
+    fn select(self: &Arc<Self>, scope: &Scope<'_>, query: &Query, request: &Request) -> Result<RowStream, Diagnostic> {
         let is_push = query.emit.is_some();
         let planned = if is_push {
             scope.plan(|catalog, context| plan_push(query, catalog, context))?
@@ -89,7 +97,7 @@ impl Engine {
             let source = scope.catalog().source(&name.name).ok_or_else(|| unknown_source(scope.catalog(), name))?;
             check_pull_limit(scope, query)?;
             if source.is_table() {
-                return self.pull(scope, query, name);
+                return self.pull(scope, query, request, name);
             }
             scope.plan(|catalog, context| plan_stream_scan(query, catalog, context))?
         };

@@ -17,7 +17,15 @@ impl Engine {
     /// # Errors
     /// The table cannot be read, or not in time.
     pub(super) fn table_snapshot(&self, table: &Arc<Source>) -> Result<Snapshot, Diagnostic> {
-        self.served_table(table)?.snapshot(self.settings.pull_timeout).map_err(|error| unserved(&error))
+        self.snapshot_of(&*self.served_table(table)?)
+    }
+
+    /// As [`Self::table_snapshot`], of a table that is followed.
+    ///
+    /// # Errors
+    /// The table cannot be read in time.
+    pub(super) fn snapshot_of(&self, table: &ServedTable) -> Result<Snapshot, Diagnostic> {
+        table.snapshot(self.settings.pull_timeout).map_err(|error| unserved(&error))
     }
 
     /// A table of the catalog, followed from now on.

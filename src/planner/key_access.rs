@@ -73,6 +73,16 @@ pub(super) fn lookups(
     disjuncts.iter().map(lookup).collect()
 }
 
+/// True if the look-ups say all that the alternatives do: each key column `=` a constant, and nothing else.
+pub(super) fn are_exact(disjuncts: &[Vec<Expr>], lookups: &[KeyLookup], keys: &StoredKey) -> bool {
+    disjuncts.len() == lookups.len()
+        && disjuncts.iter().zip(lookups).all(|(conditions, lookup)| {
+            conditions.len() == keys.keys
+                && lookup.len() == keys.keys
+                && (0..keys.keys).all(|at| lookup.iter().any(|bound| bound.column == at && bound.op == BinaryOp::Equal))
+        })
+}
+
 /// The bound that a comparison of a key column with a constant is.
 fn bound(condition: &Expr, keys: &StoredKey, functions: &FunctionRegistry) -> Option<KeyBound> {
     let ExprKind::Binary { op, left, right } = &condition.kind else { return None };
@@ -123,13 +133,19 @@ pub(super) fn check_without_scan(
     let Some(disjuncts) = disjuncts else {
         return Err(needs_scan("the condition has too many alternatives", "").at(filter.span));
     };
+    let is_alone = disjuncts.len() == 1;
     for conditions in disjuncts {
-        check_alternative(conditions, keys, range_scan).map_err(|error| error.at(filter.span))?;
+        check_alternative(conditions, keys, range_scan, is_alone).map_err(|error| error.at(filter.span))?;
     }
     Ok(())
 }
 
-fn check_alternative(conditions: &[Expr], keys: &StoredKey, range_scan: bool) -> Result<(), Diagnostic> {
+fn check_alternative(
+    conditions: &[Expr],
+    keys: &StoredKey,
+    range_scan: bool,
+    is_alone: bool,
+) -> Result<(), Diagnostic> {
     let mut seen = vec![false; keys.keys];
     let mut ranges = 0;
     for condition in conditions {
@@ -194,7 +210,7 @@ fn check_alternative(conditions: &[Expr], keys: &StoredKey, range_scan: bool) ->
             "Multi-column sources must specify every key in the WHERE clause.",
         ));
     }
-    if ranges > 0 && (keys.keys > 1 || keys.is_windowed()) {
+    if ranges > 0 && (keys.keys > 1 || keys.is_windowed() || !is_alone) {
         return Err(needs_scan("a range of this key is not one piece", "Query requires table scan to be enabled."));
     }
     Ok(())

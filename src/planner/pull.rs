@@ -36,6 +36,9 @@ pub struct PullPlan {
     pub source: Arc<Source>,
     /// Where the rows are; `None`: anywhere. Otherwise a row that passes `filter` is at one of these, or at several.
     pub lookups: Option<Vec<KeyLookup>>,
+    /// The same if they say everything: every row at one of them passes `filter`, for each gives every key column once, by
+    /// `=`, and no condition is left.
+    pub exact_lookups: Option<Vec<KeyLookup>>,
     /// Which rows are meant; over the table's columns.
     pub filter: Option<Expr>,
     /// The columns of the answer.
@@ -77,14 +80,18 @@ pub fn plan_pull(
     if !options.table_scan {
         key_access::check_without_scan(disjuncts.as_deref(), &keys, options.range_scan, query)?;
     }
-    let lookups = disjuncts.and_then(|disjuncts| key_access::lookups(&disjuncts, &keys, ctx.functions));
+    let lookups = disjuncts.as_ref().and_then(|disjuncts| key_access::lookups(disjuncts, &keys, ctx.functions));
+    let exact_lookups = match (&disjuncts, &lookups) {
+        (Some(disjuncts), Some(lookups)) if key_access::are_exact(disjuncts, lookups, &keys) => Some(lookups.clone()),
+        _ => None,
+    };
     let mut columns = analyzed.columns;
     let mut expressions = Vec::with_capacity(columns.len());
     for (column, made) in columns.iter_mut().zip(project.columns) {
         column.is_key |= is_window_bound(&made.expr);
         expressions.push(made.expr);
     }
-    Ok(PullPlan { source, lookups, filter, columns, expressions, limit: query.limit })
+    Ok(PullPlan { source, lookups, exact_lookups, filter, columns, expressions, limit: query.limit })
 }
 
 /// The columns that a stored key is made of, in order: the table's key, then the window's start and end.

@@ -20,6 +20,7 @@
 mod leaf;
 mod materialization;
 mod ordered_map;
+mod point_lookup;
 mod pull;
 mod snapshot;
 mod table_shape;
@@ -27,6 +28,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use point_lookup::PointLookup;
 pub use pull::{PullProgram, PullRows};
 pub use snapshot::{KeyRange, Scan, Snapshot};
 pub use table_shape::{TableColumn, TablePart, TableShape};

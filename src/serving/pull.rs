@@ -81,16 +81,33 @@ impl PullProgram {
     }
 
     /// The answer's rows on a snapshot, at most `batch_rows` read at once.
-    pub fn run(self: &Arc<Self>, snapshot: &Snapshot, context: EvaluationContext, batch_rows: usize) -> PullRows {
-        PullRows {
-            program: Arc::clone(self),
-            snapshot: snapshot.clone(),
-            context,
-            batch_rows,
-            next_range: 0,
-            scan: None,
-            left: self.limit,
-        }
+    pub fn run(self: &Arc<Self>, snapshot: Snapshot, context: EvaluationContext, batch_rows: usize) -> PullRows {
+        self.rows_at(snapshot, self.ranges.clone(), true, context, batch_rows)
+    }
+
+    /// The rows that the program would answer with if its condition was that the key is in these ranges, which are in
+    /// order and apart ([`super::PointLookup::ranges`]).
+    pub fn run_at(
+        self: &Arc<Self>,
+        snapshot: Snapshot,
+        ranges: Vec<KeyRange>,
+        context: EvaluationContext,
+        batch_rows: usize,
+    ) -> PullRows {
+        self.rows_at(snapshot, ranges, false, context, batch_rows)
+    }
+
+    fn rows_at(
+        self: &Arc<Self>,
+        snapshot: Snapshot,
+        ranges: Vec<KeyRange>,
+        filters: bool,
+        context: EvaluationContext,
+        batch_rows: usize,
+    ) -> PullRows {
+        let left = self.limit;
+        let program = Arc::clone(self);
+        PullRows { program, snapshot, filters, context, batch_rows, ranges: ranges.into_iter(), scan: None, left }
     }
 }
 
@@ -100,10 +117,12 @@ pub struct PullRows {
     // fixed
     program: Arc<PullProgram>,
     snapshot: Snapshot,
+    /// The condition is to be evaluated: not all rows of the ranges are meant.
+    filters: bool,
     context: EvaluationContext,
     batch_rows: usize,
     // changing
-    next_range: usize,
+    ranges: std::vec::IntoIter<KeyRange>,
     scan: Option<Scan>,
     /// Rows that LIMIT still allows.
     left: Option<u64>,
@@ -115,8 +134,10 @@ impl PullRows {
         // A row whose evaluation fails has NULL there, as everywhere; nobody reads a processing log of pull queries.
         let mut errors = ErrorSink::default();
         let kept = match &program.predicate {
-            Some(predicate) => filter_record_batch(rows, &predicate.evaluate(rows, &self.context, &mut errors))?,
-            None => rows.clone(),
+            Some(predicate) if self.filters => {
+                filter_record_batch(rows, &predicate.evaluate(rows, &self.context, &mut errors))?
+            }
+            _ => rows.clone(),
         };
         let kept = match self.left.map(|left| usize::try_from(left).unwrap_or(usize::MAX)) {
             Some(left) if left < kept.num_rows() => kept.slice(0, left),
@@ -138,9 +159,7 @@ impl Iterator for PullRows {
         }
         let found = loop {
             let Some(scan) = &mut self.scan else {
-                let range = self.program.ranges.get(self.next_range)?.clone();
-                self.next_range += 1;
-                self.scan = Some(self.snapshot.scan(range, &self.program.wanted, self.batch_rows));
+                self.scan = Some(self.snapshot.scan(self.ranges.next()?, &self.program.wanted, self.batch_rows));
                 continue;
             };
             match scan.next() {

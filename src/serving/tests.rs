@@ -1,12 +1,26 @@
 //! Tests of the ordered map and of what followers keep, against plain maps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
+use datafusion::arrow::array::{ArrayRef, AsArray, StringArray};
+use datafusion::arrow::datatypes::Int64Type;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::ordered_map::OrderedMap;
+use super::{KeyRange, Snapshot, Tables};
+use crate::catalog::Source;
+use crate::formats::{FormatName, Side, SideColumn};
+use crate::functions::FunctionRegistry;
+use crate::runtime::{ManualClock, Runtime, RuntimeParts, RuntimeSettings, Scheduler};
+use crate::sql::ast::SourceKind;
+use crate::topics::memory::MemoryLog;
+use crate::topics::{CleanupPolicy, CommitOutcome, PartitionRecords, TopicConfig, TopicLog, Transaction};
+use crate::types::{Column, ColumnRole, EventTime, Name, Partition, Record, Schema, SqlType, WindowInfo, WindowType};
 
 /// Few keys that share beginnings, values from nothing to more than a leaf.
 fn changes() -> impl Strategy<Value = Vec<(Vec<u8>, Option<usize>)>> {
@@ -72,4 +86,182 @@ proptest! {
             prop_assert_eq!(content(&map), before);
         }
     }
+}
+
+/// A table `K STRING PRIMARY KEY, V BIGINT` over topic `t`, and a log that has it.
+struct World {
+    log: MemoryLog,
+    table: Arc<Source>,
+    tables: Tables,
+}
+
+impl World {
+    fn new(partitions: i32, window: Option<WindowInfo>) -> Self {
+        let log = MemoryLog::new();
+        let config = TopicConfig { partitions, replicas: 1, cleanup: CleanupPolicy::Compact, retention_ms: None };
+        log.create_topic("t", &config).unwrap();
+        let side = |column: &str, ty: SqlType| Side {
+            format: FormatName::Kafka,
+            delimiter: None,
+            unwrapped: true,
+            columns: vec![SideColumn { name: Name::from(column), ty }],
+        };
+        let column = |name: &str, ty, role| Column { name: name.into(), ty, role };
+        let table = Source {
+            name: "T".into(),
+            kind: SourceKind::Table,
+            schema: Schema::new(vec![
+                column("K", SqlType::String, ColumnRole::Key),
+                column("V", SqlType::BigInt, ColumnRole::Value),
+            ]),
+            topic: "t".to_owned(),
+            key: side("K", SqlType::String),
+            value: side("V", SqlType::BigInt),
+            wrap_given: None,
+            window,
+            timestamp: None,
+            read_only: false,
+            created_by: None,
+            sql: String::new(),
+        };
+        Self { log, table: Arc::new(table), tables: Tables::default() }
+    }
+
+    fn runtime(&self, scheduler: Option<Arc<Scheduler>>) -> Arc<Runtime> {
+        let clock = Arc::new(ManualClock::default());
+        Runtime::start(RuntimeParts {
+            log: Arc::new(self.log.clone()),
+            functions: Arc::new(FunctionRegistry::builtin()),
+            clock,
+            settings: RuntimeSettings { batch_rows: 7, worker_threads: 2, ..RuntimeSettings::default() },
+            service_id: "test".to_owned(),
+            processing_log: Arc::new(|_| {}),
+            scheduler,
+        })
+        .unwrap()
+    }
+
+    fn seeded(&self, seed: u64) -> Arc<Runtime> {
+        self.runtime(Some(Scheduler::seeded(seed, Arc::new(ManualClock::default()))))
+    }
+
+    /// Commits one transaction of records: partition, key, value.
+    fn commit(&self, records: impl IntoIterator<Item = (i32, Vec<u8>, Option<i64>)>) {
+        let mut transaction = Transaction::default();
+        for (partition, key, value) in records {
+            let record = Record {
+                key: Some(Bytes::from(key)),
+                value: value.map(|value| Bytes::copy_from_slice(&value.to_be_bytes())),
+                timestamp: EventTime(5),
+                headers: Vec::new(),
+            };
+            let (partition, records) = (Partition(partition), [&record].into_iter().collect());
+            transaction.records.push(PartitionRecords { topic: "t".to_owned(), partition, records });
+        }
+        let (sender, answer) = std::sync::mpsc::channel();
+        self.log.append(transaction, Box::new(move |outcome| sender.send(outcome).unwrap()));
+        assert!(matches!(answer.recv().unwrap(), CommitOutcome::Committed(_)));
+    }
+
+    fn snapshot(&self, runtime: &Runtime, retention_ms: Option<i64>) -> Snapshot {
+        let served = self.tables.serve(runtime, &self.table, || retention_ms).unwrap();
+        served.snapshot(Duration::from_secs(60)).unwrap()
+    }
+}
+
+/// Columns 0 and `value` of all rows.
+fn rows(snapshot: &Snapshot, value: usize) -> Vec<(String, i64)> {
+    let mut rows = Vec::new();
+    for batch in snapshot.scan(KeyRange::ALL, &[0, value], 3) {
+        let batch = batch.unwrap();
+        assert!((1..=3).contains(&batch.num_rows()));
+        let (keys, values) = (batch.column(0).as_string::<i32>(), batch.column(1).as_primitive::<Int64Type>());
+        rows.extend((0..batch.num_rows()).map(|row| (keys.value(row).to_owned(), values.value(row))));
+    }
+    rows
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn a_followed_table_is_the_last_value_of_each_key(
+        seed in any::<u64>(),
+        transactions in vec(vec((0..20_u8, prop_oneof![1 => Just(None), 3 => any::<i64>().prop_map(Some)]), 0..30), 1..12),
+        asks_after in 0..12_usize,
+    ) {
+        let world = World::new(3, None);
+        let runtime = world.seeded(seed);
+        let mut plain = BTreeMap::new();
+        for (at, transaction) in transactions.iter().enumerate() {
+            world.commit(transaction.iter().map(|(key, value)| (i32::from(key % 3), vec![b'a' + key], *value)));
+            for (key, value) in transaction {
+                match value {
+                    Some(value) => plain.insert(char::from(b'a' + key).to_string(), *value),
+                    None => plain.remove(&char::from(b'a' + key).to_string()),
+                };
+            }
+            if at >= asks_after {
+                let snapshot = world.snapshot(&runtime, None);
+                let expected: Vec<_> = plain.clone().into_iter().collect();
+                prop_assert_eq!(rows(&snapshot, 1), expected);
+                prop_assert_eq!(snapshot.rows(), plain.len());
+                let key = snapshot.shape().key_prefix(&[Arc::new(StringArray::from(vec!["d"])) as ArrayRef]);
+                prop_assert_eq!(snapshot.get(&key, &[1]).unwrap().num_rows(), usize::from(plain.contains_key("d")));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_transaction_over_several_partitions_is_seen_whole() {
+    let world = World::new(3, None);
+    let runtime = world.runtime(None);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 1..=300 {
+                world.commit((0..9_u8).map(|key| (i32::from(key % 3), vec![b'a' + key], Some(number))));
+            }
+        });
+        let mut last = 0;
+        while last < 300 {
+            let found = rows(&world.snapshot(&runtime, None), 1);
+            let values: BTreeSet<i64> = found.iter().map(|(_, value)| *value).collect();
+            assert!(values.len() <= 1 && [0, 9].contains(&found.len()), "{found:?}");
+            last = values.last().copied().unwrap_or(last);
+        }
+    });
+}
+
+#[test]
+fn windows_past_their_retention_are_forgotten() {
+    let window = WindowInfo { window_type: WindowType::Tumbling, size_ms: Some(10) };
+    let world = World::new(1, Some(window));
+    let runtime = world.seeded(3);
+    let key = |key: &str, start: i64| [key.as_bytes(), &start.to_be_bytes()].concat();
+    world.commit((0..20).map(|n| (0, key("a", n * 10), Some(n))));
+    world.commit([(0, key("b", 0), Some(100))]);
+    let snapshot = world.snapshot(&runtime, Some(100));
+    let windows: Vec<_> = rows(&snapshot, 1).into_iter().map(|(key, start)| format!("{key} {start}")).collect();
+    let expected: Vec<_> = (10..20).map(|n| format!("a {}", n * 10)).collect();
+    assert_eq!(windows, expected);
+    assert_eq!(snapshot.rows(), 10, "they are not in memory either");
+    assert_eq!(rows(&snapshot, 3).first().map(|(_, value)| *value), Some(10));
+    // Within an eighth of the retention they are hidden and not swept yet.
+    world.commit([(0, key("a", 201), Some(1))]);
+    let snapshot = world.snapshot(&runtime, Some(100));
+    assert_eq!((rows(&snapshot, 1).len(), snapshot.rows()), (10, 11));
+    let stats = world.tables.stats();
+    assert_eq!((stats[0].rows, stats[0].lag), (11, 0));
+    assert!(stats[0].heap_bytes >= stats[0].data_bytes);
+}
+
+#[test]
+fn a_table_whose_topic_is_gone_says_so() {
+    let world = World::new(1, None);
+    let runtime = world.seeded(1);
+    world.snapshot(&runtime, None);
+    world.log.delete_topic("t").unwrap();
+    let served = world.tables.serve(&runtime, &world.table, || None);
+    let refused = served.and_then(|served| served.snapshot(Duration::from_secs(60))).unwrap_err();
+    assert_eq!(refused.to_string(), "table T cannot be read");
 }
