@@ -50,7 +50,7 @@ const SINGLE: [(&str, &str); 26] = [
     ("FORMAT_TIMESTAMP", "FORMAT_TIMESTAMP(TS, 'yyyy-MM-dd HH:mm:ss', 'Europe/Paris')"),
     ("PARSE_TIMESTAMP", "PARSE_TIMESTAMP(WRITTEN, 'yyyy-MM-dd HH:mm:ss')"),
     ("EXTRACTJSONFIELD", "EXTRACTJSONFIELD(JSON, '$.address.city')"),
-    ("TRANSFORM", "TRANSFORM(L, x => UCASE(x))"),
+    ("TRANSFORM", "TRANSFORM(L, e => UCASE(e))"),
 ];
 
 /// Select lists.

@@ -1,6 +1,8 @@
 //! Functions from text to text, and what resolution says.
 
 mod documented;
+mod text_properties;
+mod time_properties;
 
 use crate::expressions::tests::{check, typed, value};
 

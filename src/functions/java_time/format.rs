@@ -5,7 +5,7 @@ use std::fmt::Write;
 use chrono::{Datelike, NaiveDate, NaiveTime, Timelike};
 
 use super::pattern::{Field, Item, Minutes, Width};
-use super::zone::{Zone, offset_text};
+use super::zone::{Zone, push_offset};
 
 /// English names of months.
 pub(super) const MONTHS: [&str; 12] = [
@@ -26,18 +26,15 @@ pub(super) const MONTHS: [&str; 12] = [
 /// English names of days, Monday first.
 pub(super) const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
-/// Writes the items; the zone comes with its offset in seconds and the moment in milliseconds.
+/// Appends the items; the zone comes with its offset in seconds and the moment in milliseconds.
 pub(super) fn write(
     items: &[Item],
     date: Option<NaiveDate>,
     time: Option<NaiveTime>,
     zone: Option<(Zone, i32, i64)>,
-) -> Result<String, String> {
-    let mut out = String::new();
-    for item in items {
-        one(item, date, time, zone, &mut out)?;
-    }
-    Ok(out)
+    out: &mut String,
+) -> Result<(), String> {
+    items.iter().try_for_each(|item| one(item, date, time, zone, out))
 }
 
 fn one(
@@ -58,8 +55,12 @@ fn one(
             number(i64::from(year.rem_euclid(100)), 2, 2, out);
         }
         Item::Fraction(n) => {
-            let digits = format!("{:09}", clock()?.nanosecond() % 1_000_000_000);
-            out.push_str(&digits[..(*n).min(9)]);
+            let mut unit = 1_000_000_000;
+            let nanos = clock()?.nanosecond() % unit;
+            for _ in 0..(*n).min(9) {
+                unit /= 10;
+                out.push(char::from(b'0' + u8::try_from(nanos / unit % 10).unwrap_or(0)));
+            }
         }
         Item::Month(width) => out.push_str(name(&MONTHS, day()?.month0(), *width)),
         Item::Weekday(width) => out.push_str(name(&WEEKDAYS, day()?.weekday().num_days_from_monday(), *width)),
@@ -87,22 +88,28 @@ fn one(
         }
         Item::Offset(style) => {
             let (_, offset, _) = place()?;
-            if offset == 0 {
-                out.push_str(style.zero);
-            } else {
-                let text = offset_text(offset, style.colon);
-                let short = style.minutes == Minutes::IfAny && offset / 60 % 60 == 0;
-                out.push_str(if short { &text[..3] } else { &text });
-            }
+            let parts = match style.minutes {
+                _ if style.seconds && offset % 60 != 0 => 3,
+                Minutes::IfAny if offset / 60 % 60 == 0 => 1,
+                _ => 2,
+            };
+            if offset == 0 { out.push_str(style.zero) } else { push_offset(offset, style.colon, parts, out) }
         }
         Item::LocalizedOffset { full } => {
             let (_, offset, _) = place()?;
             out.push_str("GMT");
+            let (minutes, seconds) = (offset.abs() / 60 % 60, offset.abs() % 60);
             if offset != 0 && *full {
-                out.push_str(&offset_text(offset, true));
+                push_offset(offset, true, if seconds == 0 { 2 } else { 3 }, out);
             } else if offset != 0 {
-                let (hours, minutes) = (offset / 3600, offset.abs() / 60 % 60);
-                let _ = if minutes == 0 { write!(out, "{hours:+}") } else { write!(out, "{hours:+}:{minutes:02}") };
+                let sign = if offset < 0 { '-' } else { '+' };
+                let hours = offset.abs() / 3600;
+                // Writing to a String cannot fail.
+                let _ = match (minutes, seconds) {
+                    (0, 0) => write!(out, "{sign}{hours}"),
+                    (_, 0) => write!(out, "{sign}{hours}:{minutes:02}"),
+                    _ => write!(out, "{sign}{hours}:{minutes:02}:{seconds:02}"),
+                };
             }
         }
         Item::Padded(width, item) => {
@@ -116,8 +123,9 @@ fn one(
         }
         Item::Optional(part) => {
             // A part that cannot be written is left out.
-            if let Ok(text) = write(part, date, time, zone) {
-                out.push_str(&text);
+            let before = out.len();
+            if write(part, date, time, zone, out).is_err() {
+                out.truncate(before);
             }
         }
     }
@@ -168,13 +176,15 @@ fn value(
 
 /// A number padded to its least width; one that exceeds a year's width of four has a sign.
 fn number(value: i64, min: usize, max: usize, out: &mut String) {
-    let digits = value.unsigned_abs().to_string();
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(value.unsigned_abs());
     if value < 0 {
         out.push('-');
     } else if min >= 4 && max > min && digits.len() > min {
         out.push('+');
     }
-    let _ = write!(out, "{digits:0>min$}");
+    (digits.len()..min).for_each(|_| out.push('0'));
+    out.push_str(digits);
 }
 
 fn name<'a>(names: &[&'a str], i: u32, width: Width) -> &'a str {

@@ -105,37 +105,37 @@ impl JavaPattern {
         i32::try_from(millis).map_err(|_| format!("Text '{text}' is out of range"))
     }
 
-    /// Writes a moment as it is in a zone.
+    /// Appends a moment as it is in a zone; after an error what was appended means nothing.
     ///
     /// # Errors
     /// The moment is out of range.
-    pub fn format_millis(&self, ms: i64, zone: Zone) -> Result<String, String> {
+    pub fn format_millis(&self, ms: i64, zone: Zone, out: &mut String) -> Result<(), String> {
         let (local, offset) = zone.local(ms).ok_or_else(|| format!("{ms} ms is out of range"))?;
-        format::write(&self.items, Some(local.date()), Some(local.time()), Some((zone, offset, ms)))
+        format::write(&self.items, Some(local.date()), Some(local.time()), Some((zone, offset, ms)), out)
     }
 
-    /// Writes a day.
+    /// Appends a day; after an error what was appended means nothing.
     ///
     /// # Errors
     /// The pattern holds a time of day or a zone, or the day is out of range.
-    pub fn format_days(&self, days: i32) -> Result<String, String> {
+    pub fn format_days(&self, days: i32, out: &mut String) -> Result<(), String> {
         let date = days
             .checked_add(EPOCH_FROM_CE)
             .and_then(NaiveDate::from_num_days_from_ce_opt)
             .ok_or_else(|| format!("day {days} is out of range"))?;
-        format::write(&self.items, Some(date), None, None)
+        format::write(&self.items, Some(date), None, None, out)
     }
 
-    /// Writes a time of day in milliseconds.
+    /// Appends a time of day in milliseconds; after an error what was appended means nothing.
     ///
     /// # Errors
     /// The pattern holds a date or a zone.
-    pub fn format_time_millis(&self, ms: i32) -> Result<String, String> {
+    pub fn format_time_millis(&self, ms: i32, out: &mut String) -> Result<(), String> {
         let time = u32::try_from(ms)
             .ok()
             .and_then(|ms| NaiveTime::from_num_seconds_from_midnight_opt(ms / 1000, ms % 1000 * MILLI_NANOS))
             .ok_or_else(|| format!("{ms} ms is no time of day"))?;
-        format::write(&self.items, None, Some(time), None)
+        format::write(&self.items, None, Some(time), None, out)
     }
 
     fn read(&self, text: &str) -> Result<Parsed, String> {

@@ -4,13 +4,15 @@ use chrono::{Datelike, NaiveDate, NaiveTime};
 
 use super::Reading;
 use super::format::{MONTHS, WEEKDAYS, first_week};
-use super::pattern::{Field, Item};
-use super::zone::{Zone, read_offset};
+use super::pattern::{Field, Item, Minutes, OffsetStyle};
+use super::zone::Zone;
 
 /// The fields that a text gave.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Parsed {
-    fields: Vec<(Field, i64)>,
+    fields: [Option<i64>; Field::COUNT],
+    /// True if the day of the week must be that of the date.
+    strict: bool,
     reduced_year: Option<i64>,
     afternoon: Option<bool>,
     before_christ: bool,
@@ -19,11 +21,18 @@ pub(super) struct Parsed {
 
 impl Parsed {
     fn get(&self, field: Field) -> Option<i64> {
-        self.fields.iter().find(|(known, _)| *known == field).map(|(_, value)| *value)
+        self.fields[field as usize]
+    }
+
+    /// Takes a field in. Strictly read it must be the same wherever it stands; leniently the last counts.
+    fn set(&mut self, field: Field, value: i64, reading: Reading, at: usize) -> Result<(), usize> {
+        let known = self.fields[field as usize].replace(value);
+        if reading == Reading::Strict && known.is_some_and(|known| known != value) { Err(at) } else { Ok(()) }
     }
 
     fn year(&self) -> Option<i64> {
-        let of_era = self.get(Field::YearOfEra).map(|year| if self.before_christ { 1 - year } else { year });
+        let of_era =
+            self.get(Field::YearOfEra).map(|year| if self.before_christ { 1_i64.saturating_sub(year) } else { year });
         self.get(Field::Year).or(of_era).or(self.reduced_year)
     }
 
@@ -54,7 +63,8 @@ impl Parsed {
         if let Some(day) = self.by_week() {
             return Ok(day);
         }
-        let quarter_month = self.get(Field::Quarter).map(|quarter| (quarter - 1) * 3 + 1);
+        let quarter_month =
+            self.get(Field::Quarter).map(|quarter| quarter.saturating_sub(1).saturating_mul(3).saturating_add(1));
         let month = self.get(Field::Month).or(quarter_month).unwrap_or(1);
         let day = self.get(Field::Day).unwrap_or(1);
         if !(1..=12).contains(&month) {
@@ -68,21 +78,34 @@ impl Parsed {
         // A day past the end of its month is the month's last, as with SMART resolution.
         let length = first.num_days_in_month();
         let day = u32::try_from(day).unwrap_or(1).min(u32::from(length));
-        first.with_day(day).ok_or_else(|| bad("DayOfMonth", i64::from(day)))
+        let date = first.with_day(day).ok_or_else(|| bad("DayOfMonth", i64::from(day)))?;
+        let weekday = i64::from(date.weekday().number_from_sunday());
+        match self.get(Field::DayOfWeek) {
+            Some(given) if given != weekday && self.strict && self.has_full_date() => {
+                Err(format!("Conflict found: day {weekday} of the week differs from day {given}"))
+            }
+            _ => Ok(date),
+        }
     }
 
     /// The day, if the text tells a year of whole weeks, a week and a day of it.
     fn by_week(&self) -> Option<NaiveDate> {
         let year = i32::try_from(self.get(Field::WeekBasedYear)?).ok()?;
         let (week, day) = (self.get(Field::WeekOfYear)?, self.get(Field::DayOfWeek)?);
-        let days = u64::try_from((week - 1) * 7 + day - 1).ok()?;
+        let days = week.checked_sub(1)?.checked_mul(7)?.checked_add(day.checked_sub(1)?)?;
+        let days = u64::try_from(days).ok().filter(|days| *days < 54 * 7)?;
         first_week(year)?.checked_add_days(chrono::Days::new(days))
     }
 
     /// The time of day, with missing parts zero.
     pub(super) fn time(&self) -> Result<NaiveTime, String> {
         let bad = |what: &str, value: i64| format!("Invalid value for {what}: {value}");
-        let nanos_of_day = self.get(Field::NanoOfDay).or(self.get(Field::MilliOfDay).map(|ms| ms * 1_000_000));
+        let within = |field: Field, what: &str, range: std::ops::RangeInclusive<i64>| match self.get(field) {
+            Some(value) if !range.contains(&value) => Err(bad(what, value)),
+            value => Ok(value),
+        };
+        let milli_of_day = within(Field::MilliOfDay, "MilliOfDay (valid values 0 - 86399999)", 0..=86_399_999)?;
+        let nanos_of_day = self.get(Field::NanoOfDay).or(milli_of_day.map(|ms| ms * 1_000_000));
         if let Some(nanos) = nanos_of_day {
             return u32::try_from(nanos / 1_000_000_000)
                 .ok()
@@ -90,13 +113,13 @@ impl Parsed {
                 .and_then(|(seconds, nanos)| NaiveTime::from_num_seconds_from_midnight_opt(seconds, nanos))
                 .ok_or_else(|| bad("NanoOfDay", nanos));
         }
-        let of_half = self.get(Field::HourOfHalf).or(self.get(Field::Hour1To12).map(|hour| hour % 12));
+        let of_twelve = within(Field::Hour1To12, "ClockHourOfAmPm (valid values 1 - 12)", 0..=12)?;
+        let of_half = within(Field::HourOfHalf, "HourOfAmPm (valid values 0 - 11)", 0..=11)?;
+        let of_half = of_half.or(of_twelve.map(|hour| hour % 12));
+        let of_day = within(Field::Hour1To24, "ClockHourOfDay (valid values 1 - 24)", 0..=24)?.map(|hour| hour % 24);
         let half = of_half.map(|hour| if self.afternoon == Some(true) { hour + 12 } else { hour });
-        let hour = self
-            .get(Field::Hour)
-            .or(self.get(Field::Hour1To24).map(|hour| hour % 24))
-            .or(half)
-            .unwrap_or(if self.afternoon == Some(true) { 12 } else { 0 });
+        let noon = if self.afternoon == Some(true) { 12 } else { 0 };
+        let hour = self.get(Field::Hour).or(of_day).or(half).unwrap_or(noon);
         let minute = self.get(Field::Minute).unwrap_or(0);
         let second = self.get(Field::Second).unwrap_or(0);
         let nano = self.get(Field::Nano).unwrap_or(0);
@@ -113,7 +136,7 @@ impl Parsed {
 
 /// Reads a whole text.
 pub(super) fn read(items: &[Item], text: &str, reading: Reading) -> Result<Parsed, String> {
-    let mut parsed = Parsed::default();
+    let mut parsed = Parsed { strict: reading == Reading::Strict, ..Parsed::default() };
     let mut reader = Reader { text, at: 0, reading };
     reader.items(items, &mut parsed).map_err(|at| format!("Text '{text}' could not be parsed at index {at}"))?;
     if reader.at < text.len() && reading == Reading::Strict {
@@ -171,7 +194,6 @@ impl Reader<'_> {
             _ => (false, self.at),
         };
         let signed = start > self.at;
-        let available = self.text[start..].bytes().take_while(u8::is_ascii_digit).count();
         let lenient = self.reading == Reading::Lenient;
         let (min, max) = match item {
             Item::Number { min, max, .. } if lenient && reserved.is_none() => (1.min(*min), (*max).max(18)),
@@ -183,8 +205,11 @@ impl Reader<'_> {
             Item::Fraction(n) => (*n, *n),
             _ => return failed,
         };
+        // No more is looked at than may be taken: texts may be long.
+        let most = max + reserved.unwrap_or(0);
+        let available = self.text[start..].bytes().take(most).take_while(u8::is_ascii_digit).count();
         let width =
-            if max > min { available.saturating_sub(reserved.unwrap_or(0)).clamp(0, max) } else { available.min(max) };
+            if max > min { available.saturating_sub(reserved.unwrap_or(0)).min(max) } else { available.min(max) };
         if width < min || width == 0 {
             return failed;
         }
@@ -200,21 +225,21 @@ impl Reader<'_> {
                 if negative {
                     value = -value;
                 }
-                parsed.fields.push((*field, value));
+                parsed.set(*field, value, self.reading, self.at)?;
             }
             Item::ReducedYear { of_weeks } => {
                 let year = if width == 2 { self.two_digit_year(value) } else { value };
                 if *of_weeks {
-                    parsed.fields.push((Field::WeekBasedYear, year));
+                    parsed.set(Field::WeekBasedYear, year, self.reading, self.at)?;
                 } else {
                     parsed.reduced_year = Some(year);
                 }
             }
             // `SimpleDateFormat` reads milliseconds, whatever the width.
-            Item::Fraction(_) if lenient => parsed.fields.push((Field::Nano, value * 1_000_000)),
+            Item::Fraction(_) if lenient => parsed.set(Field::Nano, value * 1_000_000, self.reading, self.at)?,
             _ => {
                 let missing = u32::try_from(9 - width).map_err(|_| self.at)?;
-                parsed.fields.push((Field::Nano, value * 10_i64.pow(missing)));
+                parsed.set(Field::Nano, value * 10_i64.pow(missing), self.reading, self.at)?;
             }
         }
         self.at = start + width;
@@ -232,11 +257,11 @@ impl Reader<'_> {
             Item::Text(text) => self.take(text).then_some(()).ok_or(at)?,
             Item::Month(_) => {
                 let month = self.one_of(&MONTHS).ok_or(at)?;
-                parsed.fields.push((Field::Month, month + 1));
+                parsed.set(Field::Month, month + 1, self.reading, at)?;
             }
             Item::Weekday(_) => {
                 let day = self.one_of(&WEEKDAYS).ok_or(at)?;
-                parsed.fields.push((Field::DayOfWeek, (day + 1) % 7 + 1));
+                parsed.set(Field::DayOfWeek, (day + 1) % 7 + 1, self.reading, at)?;
             }
             Item::AmPm => parsed.afternoon = Some(self.one_of(&["AM", "PM"]).ok_or(at)? == 1),
             Item::Era(_) => {
@@ -251,7 +276,7 @@ impl Reader<'_> {
                 let short = self.one_of(&["Q1", "Q2", "Q3", "Q4"]);
                 let quarter =
                     short.or_else(|| self.one_of(&["1st quarter", "2nd quarter", "3rd quarter", "4th quarter"]));
-                parsed.fields.push((Field::Quarter, quarter.ok_or(at)? + 1));
+                parsed.set(Field::Quarter, quarter.ok_or(at)? + 1, self.reading, at)?;
             }
             Item::ZoneId | Item::ZoneName { .. } => parsed.zone = Some(self.zone(item).ok_or(at)?),
             Item::Offset(style) => {
@@ -259,13 +284,13 @@ impl Reader<'_> {
                     parsed.zone = Some(Zone::UTC);
                     return Ok(());
                 }
-                parsed.zone = Some(Zone::Fixed(self.offset(style.colon).ok_or(at)?));
+                parsed.zone = Some(Zone::Fixed(self.offset(*style).ok_or(at)?));
             }
-            Item::LocalizedOffset { .. } => {
+            Item::LocalizedOffset { full } => {
                 if !self.take("GMT") {
                     return Err(at);
                 }
-                parsed.zone = Some(Zone::Fixed(self.offset(true).unwrap_or(0)));
+                parsed.zone = Some(Zone::Fixed(self.localized_offset(*full).ok_or(at)?));
             }
             _ => return Err(at),
         }
@@ -298,33 +323,101 @@ impl Reader<'_> {
     }
 
     fn zone(&mut self, item: &Item) -> Option<Zone> {
-        let length = self
-            .rest()
-            .find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '/' | '_' | '+' | '-' | ':'))
-            .unwrap_or(self.rest().len());
-        let mut name = self.rest()[..length].to_owned();
+        /// Longer than any name of a zone.
+        const LONGEST: usize = 48;
+        let part = |c: &u8| c.is_ascii_alphanumeric() || matches!(c, b'/' | b'_' | b'+' | b'-' | b':');
+        let mut length = self.rest().bytes().take(LONGEST).take_while(part).count();
         // The longest beginning that names a zone.
-        while !name.is_empty() {
-            let by_name = if matches!(item, Item::ZoneName { .. }) { Zone::by_short_name(&name) } else { None };
-            if let Some(zone) = by_name.or_else(|| Zone::read(&name)) {
-                self.at += name.len();
+        while length > 0 {
+            let name = &self.rest()[..length];
+            let by_name = if matches!(item, Item::ZoneName { .. }) { Zone::by_short_name(name) } else { None };
+            if let Some(zone) = by_name.or_else(|| Zone::read(name)) {
+                self.at += length;
                 return Some(zone);
             }
-            name.pop();
+            length -= 1;
         }
         None
     }
 
-    fn offset(&mut self, colon: bool) -> Option<i32> {
-        let rest = self.rest();
-        if !rest.starts_with(['+', '-']) {
-            return None;
+    /// `+01`, `+0130`, `+01:30`, with seconds: just as the style writes them.
+    fn offset(&mut self, style: OffsetStyle) -> Option<i32> {
+        let mut marks = Marks { bytes: self.rest().as_bytes(), at: 0 };
+        let sign = marks.sign()?;
+        let mut seconds = marks.digits(2)? * 3600;
+        let part = |marks: &mut Marks<'_>| {
+            let before = marks.at;
+            let part = if !style.colon || marks.byte(b':') { marks.digits(2) } else { None };
+            if part.is_none() {
+                marks.at = before;
+            }
+            part
+        };
+        match part(&mut marks) {
+            Some(minutes) => seconds += minutes * 60,
+            None if style.minutes == Minutes::Always => return None,
+            None => {}
         }
-        let length = 1 + rest[1..].find(|c: char| !(c.is_ascii_digit() || colon && c == ':')).unwrap_or(rest.len() - 1);
-        let offset = read_offset(&rest[..length])?;
-        self.at += length;
-        Some(offset)
+        if style.seconds {
+            seconds += part(&mut marks).unwrap_or(0);
+        }
+        self.at += marks.at;
+        offset_in_range(sign, seconds)
     }
+
+    /// What stands after `GMT`: nothing, `+5`, `+5:30`, or in full `+05:30`.
+    fn localized_offset(&mut self, full: bool) -> Option<i32> {
+        let mut marks = Marks { bytes: self.rest().as_bytes(), at: 0 };
+        let Some(sign) = marks.sign() else { return Some(0) };
+        let hours = if full { marks.digits(2)? } else { marks.digits(2).or_else(|| marks.digits(1))? };
+        let mut seconds = hours * 3600;
+        for unit in [60, 1] {
+            let before = marks.at;
+            match if marks.byte(b':') { marks.digits(2) } else { None } {
+                Some(part) => seconds += part * unit,
+                None => {
+                    marks.at = before;
+                    break;
+                }
+            }
+        }
+        self.at += marks.at;
+        offset_in_range(sign, seconds)
+    }
+}
+
+/// The marks of an offset, from the left.
+struct Marks<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Marks<'_> {
+    fn byte(&mut self, wanted: u8) -> bool {
+        let found = self.bytes.get(self.at) == Some(&wanted);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn sign(&mut self) -> Option<i32> {
+        if self.byte(b'+') {
+            return Some(1);
+        }
+        self.byte(b'-').then_some(-1)
+    }
+
+    /// Exactly so many digits.
+    fn digits(&mut self, n: usize) -> Option<i32> {
+        let digits = self.bytes.get(self.at..self.at + n).filter(|digits| digits.iter().all(u8::is_ascii_digit))?;
+        self.at += n;
+        Some(digits.iter().fold(0, |sum, digit| sum * 10 + i32::from(digit - b'0')))
+    }
+}
+
+/// At most 18 hours, as `ZoneOffset` has them.
+fn offset_in_range(sign: i32, seconds: i32) -> Option<i32> {
+    let sixties = seconds % 3600 / 60 < 60 && seconds % 60 < 60;
+    (sixties && seconds <= 18 * 3600).then_some(sign * seconds)
 }
 
 /// How many digits the numbers of fixed width that follow at once take; `None` if no number follows.

@@ -17,7 +17,16 @@ pub enum PatternError {
     /// Brackets that do not match.
     #[error("Pattern invalid as it contains {0} without previous [")]
     Bracket(char),
+    /// More parts, or more brackets within each other, than any date or time has.
+    #[error("Pattern is too long: at most {MOST_PARTS} parts, brackets {DEEPEST} deep")]
+    TooLong,
 }
+
+/// The most parts of a pattern: they may come from data, and each costs time for each row.
+const MOST_PARTS: usize = 500;
+
+/// The most optional parts within each other: writing and reading them recurses.
+const DEEPEST: usize = 32;
 
 /// Part of a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +90,7 @@ impl Width {
 }
 
 /// Numeric fields.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Field {
     Year,
     YearOfEra,
@@ -107,11 +116,18 @@ pub(super) enum Field {
     NanoOfDay,
 }
 
+impl Field {
+    /// How many fields there are.
+    pub(super) const COUNT: usize = Self::NanoOfDay as usize + 1;
+}
+
 /// How an offset is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct OffsetStyle {
     pub(super) colon: bool,
     pub(super) minutes: Minutes,
+    /// True if seconds stand where there are some.
+    pub(super) seconds: bool,
     /// What stands for no offset.
     pub(super) zero: &'static str,
 }
@@ -128,9 +144,13 @@ pub(super) fn compile(pattern: &str) -> Result<Vec<Item>, PatternError> {
     let chars: Vec<char> = pattern.chars().collect();
     // Open optional parts, the outermost first.
     let mut open: Vec<Vec<Item>> = vec![Vec::new()];
-    let mut at = 0;
+    let (mut at, mut parts) = (0, 0);
     while at < chars.len() {
         let c = chars[at];
+        parts += 1;
+        if parts > MOST_PARTS || open.len() > DEEPEST {
+            return Err(PatternError::TooLong);
+        }
         match c {
             '\'' => {
                 let (text, next) = quoted(&chars, at).ok_or_else(|| PatternError::OpenQuote(pattern.to_owned()))?;
@@ -149,6 +169,9 @@ pub(super) fn compile(pattern: &str) -> Result<Vec<Item>, PatternError> {
             '{' | '}' | '#' => return Err(PatternError::UnknownLetter(c)),
             'p' => {
                 let n = chars[at..].iter().take_while(|other| **other == 'p').count();
+                if n > WIDEST * 4 {
+                    return Err(PatternError::TooManyLetters('p'));
+                }
                 at += n;
                 let letter = chars.get(at).copied().filter(char::is_ascii_alphabetic);
                 let letter = letter.ok_or(PatternError::UnknownLetter('p'))?;
@@ -161,9 +184,11 @@ pub(super) fn compile(pattern: &str) -> Result<Vec<Item>, PatternError> {
                 push(&mut open, letters(c, n)?);
                 at += n;
             }
-            other => {
-                push(&mut open, Item::Text(other.to_string()));
-                at += 1;
+            _ => {
+                let plain = |c: &char| !c.is_ascii_alphabetic() && !matches!(c, '\'' | '[' | ']' | '{' | '}' | '#');
+                let text: String = chars[at..].iter().take_while(|c| plain(c)).collect();
+                at += text.chars().count();
+                push(&mut open, Item::Text(text));
             }
         }
     }
@@ -216,7 +241,7 @@ fn letters(letter: char, n: usize) -> Result<Item, PatternError> {
         _ => Err(PatternError::TooManyLetters(letter)),
     };
     match letter {
-        'u' | 'y' => {
+        'u' | 'y' if n <= WIDEST => {
             let field = if letter == 'u' { Field::Year } else { Field::YearOfEra };
             if n == 2 { Ok(Item::ReducedYear { of_weeks: false }) } else { number(field, n, WIDEST) }
         }
@@ -239,11 +264,11 @@ fn letters(letter: char, n: usize) -> Result<Item, PatternError> {
         'm' => short(Field::Minute),
         's' => short(Field::Second),
         'S' if n <= 9 => Ok(Item::Fraction(n)),
-        'n' => number(Field::Nano, n, WIDEST),
-        'A' => number(Field::MilliOfDay, n, WIDEST),
-        'N' => number(Field::NanoOfDay, n, WIDEST),
+        'n' if n <= WIDEST => number(Field::Nano, n, WIDEST),
+        'A' if n <= WIDEST => number(Field::MilliOfDay, n, WIDEST),
+        'N' if n <= WIDEST => number(Field::NanoOfDay, n, WIDEST),
         'Y' if n == 2 => Ok(Item::ReducedYear { of_weeks: true }),
-        'Y' => number(Field::WeekBasedYear, n, WIDEST),
+        'Y' if n <= WIDEST => number(Field::WeekBasedYear, n, WIDEST),
         'w' => short(Field::WeekOfYear),
         'W' if n == 1 => number(Field::WeekOfMonth, 1, 1),
         'F' if n == 1 => number(Field::AlignedDay, 1, 1),
@@ -264,12 +289,17 @@ fn letters(letter: char, n: usize) -> Result<Item, PatternError> {
                 _ => "+00:00",
             };
             let minutes = if n == 1 { Minutes::IfAny } else { Minutes::Always };
-            Ok(Item::Offset(OffsetStyle { colon: n == 3 || n == 5, minutes, zero }))
+            Ok(Item::Offset(OffsetStyle { colon: n == 3 || n == 5, minutes, seconds: n >= 4, zero }))
         }
-        'Z' if n <= 3 => Ok(Item::Offset(OffsetStyle { colon: false, minutes: Minutes::Always, zero: "+0000" })),
+        'Z' if n <= 3 => {
+            Ok(Item::Offset(OffsetStyle { colon: false, minutes: Minutes::Always, seconds: false, zero: "+0000" }))
+        }
         'Z' if n == 4 => Ok(Item::LocalizedOffset { full: true }),
-        'Z' if n == 5 => Ok(Item::Offset(OffsetStyle { colon: true, minutes: Minutes::Always, zero: "Z" })),
-        'D' | 'S' | 'E' | 'W' | 'F' | 'e' | 'c' | 'a' | 'G' | 'O' | 'X' | 'x' | 'Z' | 'z' | 'V' => too_many,
+        'Z' if n == 5 => {
+            Ok(Item::Offset(OffsetStyle { colon: true, minutes: Minutes::Always, seconds: true, zero: "Z" }))
+        }
+        'u' | 'y' | 'Y' | 'n' | 'A' | 'N' | 'D' | 'S' | 'E' | 'W' | 'F' | 'e' | 'c' | 'a' | 'G' | 'O' | 'X' | 'x'
+        | 'Z' | 'z' | 'V' => too_many,
         other => Err(PatternError::UnknownLetter(other)),
     }
 }

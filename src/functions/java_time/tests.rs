@@ -2,6 +2,12 @@
 
 use super::{JavaPattern, Zone};
 
+/// What is appended to an empty text.
+fn written(write: impl FnOnce(&mut String) -> Result<(), String>) -> Result<String, String> {
+    let mut text = String::new();
+    write(&mut text).map(|()| text)
+}
+
 /// Reads `text` in UTC and writes it as an ISO timestamp; an error is `-`.
 fn check(pattern: &str, text: &str, expected: &str) {
     let zone = Zone::UTC;
@@ -9,7 +15,7 @@ fn check(pattern: &str, text: &str, expected: &str) {
     let read = JavaPattern::compile(pattern).map_err(|error| error.to_string());
     let shown = read
         .and_then(|pattern| pattern.parse_millis(text, zone))
-        .and_then(|ms| iso.format_millis(ms, zone))
+        .and_then(|ms| written(|out| iso.format_millis(ms, zone, out)))
         .unwrap_or_else(|_| "-".to_owned());
     assert_eq!(shown, expected, "{pattern} of {text}");
 }
@@ -37,6 +43,20 @@ fn texts_are_read_as_java_reads_them() {
     check("yyyy-MM-dd", "2018-08-12x", "-");
     check("yyyy-MM-dd 'at' HH", "2018-08-12 at 7", "-");
     check("b", "1", "-");
+    check("yyyy-MM-dd yyyy", "2018-08-12 2018", "2018-08-12T00:00:00.000");
+    check("yyyy-MM-dd yyyy", "2018-08-12 2019", "-");
+    check("EEE yyyy-MM-dd", "Sun 2018-08-12", "2018-08-12T00:00:00.000");
+    check("EEE yyyy-MM-dd", "Mon 2018-08-12", "-");
+    check("hh:mm a", "13:30 pm", "-");
+    check("kk", "24", "1970-01-01T00:00:00.000");
+    check("kk", "25", "-");
+    check("HH XX", "10 +02", "-");
+    check("HH XX", "10 +0230", "1970-01-01T07:30:00.000");
+    check("HH XXX", "10 +0230", "-");
+    check("HH X", "10 -03", "1970-01-01T13:00:00.000");
+    check("HH O", "10 GMT+5:30", "1970-01-01T04:30:00.000");
+    check("HH O", "10 GMT", "1970-01-01T10:00:00.000");
+    check("HH OOOO", "10 GMT-05:30", "1970-01-01T15:30:00.000");
 }
 
 #[test]
@@ -58,18 +78,34 @@ fn moments_are_written_in_their_zone() {
     ] {
         let compiled = JavaPattern::compile(pattern).expect(pattern);
         let zone = Zone::read(zone).expect(zone);
-        assert_eq!(compiled.format_millis(ms, zone).as_deref(), Ok(expected), "{pattern}");
+        let text = written(|out| compiled.format_millis(ms, zone, out));
+        assert_eq!(text.as_deref(), Ok(expected), "{pattern}");
     }
 }
 
 #[test]
 fn a_day_has_no_hours_and_an_hour_no_day() {
     let compile = |text| JavaPattern::compile(text).expect(text);
-    assert_eq!(compile("yyyy-MM-dd").format_days(1).as_deref(), Ok("1970-01-02"));
-    assert!(compile("HH").format_days(1).is_err());
-    assert_eq!(compile("HHmm").format_time_millis(3_600_000).as_deref(), Ok("0100"));
-    assert!(compile("yyyy").format_time_millis(0).is_err());
+    assert_eq!(written(|out| compile("yyyy-MM-dd").format_days(1, out)).as_deref(), Ok("1970-01-02"));
+    assert!(written(|out| compile("HH").format_days(1, out)).is_err());
+    assert_eq!(written(|out| compile("HHmm").format_time_millis(3_600_000, out)).as_deref(), Ok("0100"));
+    assert!(written(|out| compile("yyyy").format_time_millis(0, out)).is_err());
     assert_eq!(compile("HH:mm").parse_time_millis("01:02"), Ok(3_720_000));
     assert!(compile("yyyy HH").parse_time_millis("2018 01").is_err());
     assert_eq!(JavaPattern::compile_lenient("MMM-yyyy").expect("ok").parse_days("Feb-1970"), Ok(31));
+}
+
+#[test]
+fn what_no_date_needs_is_refused() {
+    for pattern in ["[".repeat(40), "yyyy-".repeat(600), "u".repeat(20), "n".repeat(100)] {
+        assert!(JavaPattern::compile(&pattern).is_err(), "{pattern}");
+    }
+    let all = |pattern: &str, text: &str| check(pattern, text, "-");
+    all("A", "9223372036854775807");
+    all("N", "9223372036854775807");
+    all("Q", "9223372036854775807");
+    all("G yyyy", "BC -9223372036854775807");
+    all("VV", &"a/b".repeat(100_000));
+    all("z", &"UTC".repeat(100_000));
+    all("H", &"9".repeat(100_000));
 }

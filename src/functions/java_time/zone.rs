@@ -84,10 +84,11 @@ impl Zone {
             Self::Named(zone) => match zone.offset_from_local_datetime(&local) {
                 LocalResult::Single(offset) | LocalResult::Ambiguous(offset, _) => offset.fix().local_minus_utc(),
                 // The offset before the gap carries the time over it.
-                LocalResult::None => {
-                    let before = local.checked_sub_signed(TimeDelta::hours(3))?;
-                    zone.offset_from_local_datetime(&before).earliest()?.fix().local_minus_utc()
-                }
+                LocalResult::None => [3, 30].into_iter().find_map(|hours| {
+                    // Few gaps are longer than an hour, but places at the date line have left out whole days.
+                    let before = local.checked_sub_signed(TimeDelta::hours(hours))?;
+                    Some(zone.offset_from_local_datetime(&before).latest()?.fix().local_minus_utc())
+                })?,
             },
         };
         Some(local.checked_sub_signed(TimeDelta::seconds(i64::from(offset)))?.and_utc().timestamp_millis())
@@ -97,9 +98,13 @@ impl Zone {
     pub(super) fn id(self) -> String {
         match self {
             Self::Fixed(0) => "Z".to_owned(),
-            Self::Fixed(seconds) => offset_text(seconds, true),
-            Self::Prefixed(prefix, 0) => prefix.to_owned(),
-            Self::Prefixed(prefix, seconds) => format!("{prefix}{}", offset_text(seconds, true)),
+            Self::Fixed(seconds) | Self::Prefixed(_, seconds) => {
+                let mut text = if let Self::Prefixed(prefix, _) = self { prefix.to_owned() } else { String::new() };
+                if seconds != 0 {
+                    push_offset(seconds, true, if seconds % 60 == 0 { 2 } else { 3 }, &mut text);
+                }
+                text
+            }
             Self::Named(zone) => zone.name().to_owned(),
         }
     }
@@ -116,16 +121,21 @@ impl Zone {
     }
 }
 
-/// `+01`, `+0130` or `+01:30`.
-pub(super) fn offset_text(seconds: i32, colon: bool) -> String {
-    let sign = if seconds < 0 { '-' } else { '+' };
-    let minutes = seconds.abs() / 60;
-    let colon = if colon { ":" } else { "" };
-    format!("{sign}{:02}{colon}{:02}", minutes / 60, minutes % 60)
+/// Appends `+01`, `+0130` or `+01:30`, or with seconds `+01:30:15`.
+pub(super) fn push_offset(seconds: i32, colon: bool, parts: usize, out: &mut String) {
+    out.push(if seconds < 0 { '-' } else { '+' });
+    let seconds = seconds.unsigned_abs();
+    for (i, part) in [seconds / 3600, seconds / 60 % 60, seconds % 60].into_iter().take(parts).enumerate() {
+        if i > 0 && colon {
+            out.push(':');
+        }
+        out.push(char::from(b'0' + u8::try_from(part / 10).unwrap_or(0)));
+        out.push(char::from(b'0' + u8::try_from(part % 10).unwrap_or(0)));
+    }
 }
 
 /// `+1`, `+01`, `+0130`, `+01:30`, `+01:30:15` as seconds.
-pub(super) fn read_offset(text: &str) -> Option<i32> {
+fn read_offset(text: &str) -> Option<i32> {
     let (sign, rest) = match text.as_bytes().first()? {
         b'+' => (1, &text[1..]),
         b'-' => (-1, &text[1..]),

@@ -88,16 +88,18 @@ fn simple(name: &'static str, description: &'static str, f: fn(&str) -> String) 
     })
 }
 
+/// Words end at Java's `\s`; a first character that takes two UTF-16 units stays as it is.
 fn initcap(text: &str) -> String {
+    let blank = |c: char| matches!(c, ' ' | '\t' | '\n' | '\x0B' | '\x0C' | '\r');
     let mut capital = String::with_capacity(text.len());
     let mut first = true;
-    for c in text.trim_start().to_lowercase().chars() {
-        if first {
+    for c in text.to_lowercase().trim_start_matches(blank).chars() {
+        if first && c.len_utf16() == 1 {
             capital.extend(c.to_uppercase());
         } else {
             capital.push(c);
         }
-        first = c.is_whitespace();
+        first = blank(c);
     }
     capital
 }

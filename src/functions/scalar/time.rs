@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, Date32Array, Int32Array, Int64Array, StringArray, Time32MillisecondArray,
+    Array, ArrayRef, Date32Array, Int32Array, Int64Array, StringArray, StringBuilder, Time32MillisecondArray,
     TimestampMillisecondArray,
 };
 
@@ -24,7 +24,7 @@ pub(super) fn functions() -> Vec<Function> {
             "STRING",
             |call| {
                 let date = call.date(0);
-                formatted(call, 1, |row, pattern| date.get(row).map(|days| pattern.format_days(days)))
+                formatted(call, 1, |row, pattern, out| date.get(row).map(|days| pattern.format_days(days, out)))
             },
         ),
         Function::scalar("FORMAT_TIME", CATEGORY, "A time as text by a pattern.").overload(
@@ -32,7 +32,7 @@ pub(super) fn functions() -> Vec<Function> {
             "STRING",
             |call| {
                 let time = call.time(0);
-                formatted(call, 1, |row, pattern| time.get(row).map(|ms| pattern.format_time_millis(ms)))
+                formatted(call, 1, |row, pattern, out| time.get(row).map(|ms| pattern.format_time_millis(ms, out)))
             },
         ),
         Function::scalar("PARSE_TIMESTAMP", CATEGORY, "The timestamp that a text spells by a pattern, in a zone.")
@@ -57,7 +57,7 @@ pub(super) fn functions() -> Vec<Function> {
             "STRING",
             |call| {
                 let days = call.int(0);
-                formatted(call, 1, |row, pattern| days.get(row).map(|days| pattern.format_days(days)))
+                formatted(call, 1, |row, pattern, out| days.get(row).map(|days| pattern.format_days(days, out)))
             },
         ),
         Function::scalar("STRINGTOTIMESTAMP", CATEGORY, "The milliseconds since 1970 that a text spells by a pattern.")
@@ -148,17 +148,33 @@ fn lenient(text: &str) -> Compiled {
     JavaPattern::compile_lenient(text).map_err(|error| error.to_string())
 }
 
-/// Texts by the pattern in argument `i`; the outer `None` of `text` is NULL.
+/// Texts that `write` appends by the pattern in argument `i`; where it gives `None` the value is NULL.
 fn formatted(
     call: &mut Call<'_>,
     i: usize,
-    text: impl Fn(usize, &JavaPattern) -> Option<Result<String, String>>,
+    write: impl Fn(usize, &JavaPattern, &mut String) -> Option<Result<(), String>>,
 ) -> ArrayRef {
     let mut patterns = Patterns::of(call, i, strict);
-    call.rows::<_, StringArray>(|row| {
-        let Some(pattern) = patterns.get(row) else { return Ok(None) };
-        text(row, pattern?).transpose().map_err(|message| format!("Failed to format value: {message}").into())
-    })
+    let mut texts = StringBuilder::with_capacity(call.rows, call.rows * 16);
+    let mut text = String::new();
+    for row in 0..call.rows {
+        text.clear();
+        let written = match patterns.get(row) {
+            None => None,
+            Some(Err(message)) => Some(Err(message)),
+            Some(Ok(pattern)) => write(row, pattern, &mut text)
+                .map(|written| written.map_err(|message| format!("Failed to format value: {message}").into())),
+        };
+        match written {
+            Some(Ok(())) => texts.append_value(&text),
+            None => texts.append_null(),
+            Some(Err(message)) => {
+                texts.append_null();
+                call.fail(row, message);
+            }
+        }
+    }
+    Arc::new(texts.finish())
 }
 
 /// Values of the text in argument 0 by the pattern in argument 1.
@@ -194,17 +210,17 @@ fn zones<'a>(call: &Call<'a>, default: Zone) -> impl Fn(usize) -> Option<Result<
 
 fn format_timestamp(call: &mut Call<'_>) -> ArrayRef {
     let (timestamp, zone) = (call.timestamp(0), zones(call, Zone::GMT));
-    formatted(call, 1, |row, pattern| {
+    formatted(call, 1, |row, pattern, out| {
         let (ms, zone) = (timestamp.get(row)?, zone(row)?);
-        Some(zone.map_err(|message| message.into_owned()).and_then(|zone| pattern.format_millis(ms, zone)))
+        Some(zone.map_err(|message| message.into_owned()).and_then(|zone| pattern.format_millis(ms, zone, out)))
     })
 }
 
 fn timestamp_to_string(call: &mut Call<'_>) -> ArrayRef {
     let (ms, zone) = (call.long(0), zones(call, Zone::UTC));
-    formatted(call, 1, |row, pattern| {
+    formatted(call, 1, |row, pattern, out| {
         let (ms, zone) = (ms.get(row)?, zone(row)?);
-        Some(zone.map_err(|message| message.into_owned()).and_then(|zone| pattern.format_millis(ms, zone)))
+        Some(zone.map_err(|message| message.into_owned()).and_then(|zone| pattern.format_millis(ms, zone, out)))
     })
 }
 
