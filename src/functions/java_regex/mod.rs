@@ -135,12 +135,25 @@ impl Pattern {
         }
     }
 
-    /// The first match.
+    /// A group of the first match. `scratch` belongs to this pattern and is kept from text to text, so that none needs
+    /// memory of its own.
     ///
     /// # Errors
     /// The match would take too many steps.
-    pub(crate) fn find<'t>(&self, text: &'t str) -> Result<Option<Found<'t>>, String> {
-        self.engine(text)?.find(text, 0)
+    pub(crate) fn group<'t>(
+        &self,
+        text: &'t str,
+        group: usize,
+        scratch: &mut Option<regex::CaptureLocations>,
+    ) -> Result<Option<&'t str>, String> {
+        match self.engine(text)? {
+            Engine::Linear(regex) => {
+                let places = scratch.get_or_insert_with(|| regex.capture_locations());
+                let found = regex.captures_read(places, text);
+                Ok(found.and_then(|_| places.get(group)).and_then(|(start, end)| text.get(start..end)))
+            }
+            backtracking => Ok(backtracking.find(text, 0)?.and_then(|found| found.get(group))),
+        }
     }
 
     /// Every match, with its start and end, in order. As in Java an empty match may follow another match at once.

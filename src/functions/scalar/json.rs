@@ -111,6 +111,10 @@ fn extract(call: &mut Call<'_>) -> ArrayRef {
             }
         };
         let path = path.as_ref().map_err(|message| Message::from(message.clone()))?;
+        if text.trim_start().starts_with(['{', '[']) {
+            let found = path.find_in(text).map_err(|error| Message::from(format!("Invalid JSON format: {error}")))?;
+            return Ok(found.map(|json| if let Json::String(text) = json { text } else { json.to_string() }));
+        }
         Ok(parse(text)?.as_ref().and_then(|json| path.find(json)).map(leaf))
     })
 }

@@ -74,12 +74,17 @@ fn extract(call: &mut Call<'_>) -> ArrayRef {
     let mut patterns = Patterns::of(call, 0);
     let text = call.text(1);
     let groups: Vec<_> = (0..call.rows).map(|row| group(call, row)).collect();
+    let constant = patterns.constant.is_some();
+    let mut scratch = None;
     call.rows::<_, StringArray>(|row| {
         let (Some(pattern), Some(text), Some(group)) = (patterns.get(row), text.get(row), groups[row]) else {
             return Ok(None);
         };
-        let found = pattern?.find(text)?;
-        Ok(group.and_then(|group| found.and_then(|found| found.get(group).map(str::to_owned))))
+        if !constant {
+            scratch = None;
+        }
+        let Some(group) = group else { return Ok(None) };
+        Ok(pattern?.group(text, group, &mut scratch)?.map(str::to_owned))
     })
 }
 

@@ -6,7 +6,7 @@ use datafusion::arrow::array::{ArrayRef, Float64Array, Int32Array, Int64Array};
 use datafusion::arrow::datatypes::i256;
 
 use super::math::same;
-use crate::expressions::decimal_text::{self, Exact, power_of_ten};
+use crate::expressions::decimal_text::{self, Exact, power_of_ten, small_power};
 use crate::expressions::{decimal_digits, decimal_to_f64, shortest_decimal};
 use crate::functions::Function;
 use crate::functions::call::{Call, Message};
@@ -120,6 +120,9 @@ fn round(exact: Exact, places: i32, mode: Mode) -> Exact {
     }
     let surplus = u32::try_from(exact.scale.saturating_sub(places)).unwrap_or(u32::MAX);
     let Some(unit) = power_of_ten(surplus) else { return Exact { digits: i256::ZERO, scale: 0 } };
+    if let (Some(digits), Some(unit)) = (exact.digits.to_i128(), small_power(surplus)) {
+        return Exact { digits: i256::from_i128(round_small(digits, unit, mode)), scale: places };
+    }
     let truncated = exact.digits.wrapping_div(unit);
     let remainder = exact.digits.wrapping_rem(unit);
     let floor = if remainder < i256::ZERO { truncated.wrapping_sub(i256::ONE) } else { truncated };
@@ -132,4 +135,19 @@ fn round(exact: Exact, places: i32, mode: Mode) -> Exact {
         Mode::Up | Mode::Nearest => floor,
     };
     Exact { digits, scale: places }
+}
+
+/// How many units a number has, in 128 bits or, several times faster, in 64.
+fn round_small(digits: i128, unit: i128, mode: Mode) -> i128 {
+    let (floor, above) = match (i64::try_from(digits), i64::try_from(unit)) {
+        (Ok(digits), Ok(unit)) => (i128::from(digits.div_euclid(unit)), i128::from(digits.rem_euclid(unit))),
+        _ => (digits.div_euclid(unit), digits.rem_euclid(unit)),
+    };
+    let up = match mode {
+        Mode::Down => false,
+        Mode::Up => above > 0,
+        Mode::TowardZero => above > 0 && digits < 0,
+        Mode::Nearest => above >= unit - above,
+    };
+    floor + i128::from(up)
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, BinaryBuilder, Int32Array, ListBuilder, StringArray, StringBuilder};
 
+use memchr::memmem::Finder;
+
 use super::text::int;
 use crate::expressions::map_array;
 use crate::functions::Function;
@@ -42,16 +44,44 @@ fn instr(call: &mut Call<'_>) -> ArrayRef {
     let (text, part) = (call.text(0), call.text(1));
     let position = (call.args.len() > 2).then(|| call.int(2));
     let occurrence = (call.args.len() > 3).then(|| call.int(3));
+    // What is looked for is mostly the same in all rows.
+    let known = call.args[1].is_constant().then(|| part.get(0)).flatten().map(Finder::new);
+    let (mut text_units, mut part_units) = (Vec::new(), Vec::new());
     let results: Int32Array = (0..call.rows)
         .map(|row| {
             let position = position.map_or(Some(1), |position| position.get(row))?;
             let occurrence = occurrence.map_or(Some(1), |occurrence| occurrence.get(row))?;
             let (Some(text), Some(part)) = (text.get(row), part.get(row)) else { return Some(0) };
-            let (text, part): (Vec<u16>, Vec<u16>) = (text.encode_utf16().collect(), part.encode_utf16().collect());
-            Some(find(&text, &part, position, occurrence).map_or(0, |at| int(at + 1)))
+            let found = if text.is_ascii() && position > 0 && !part.is_empty() {
+                let own = if known.is_none() { Some(Finder::new(part)) } else { None };
+                let finder = known.as_ref().or(own.as_ref())?;
+                find_ahead(text.as_bytes(), finder, position, occurrence)
+            } else {
+                text_units.clear();
+                text_units.extend(text.encode_utf16());
+                part_units.clear();
+                part_units.extend(part.encode_utf16());
+                find(&text_units, &part_units, position, occurrence)
+            };
+            Some(found.map_or(0, |at| int(at + 1)))
         })
         .collect();
     Arc::new(results)
+}
+
+/// [`find`] from the left in a text of which each byte is a unit.
+fn find_ahead(text: &[u8], part: &Finder<'_>, position: i32, occurrence: i32) -> Option<usize> {
+    let mut from = usize::try_from(position).ok()?.checked_sub(1).filter(|from| *from < text.len())?;
+    let mut left = usize::try_from(occurrence).ok().filter(|occurrence| *occurrence > 0)?;
+    loop {
+        let at = from + part.find(text.get(from..)?)?;
+        left -= 1;
+        if left == 0 {
+            return Some(at);
+        }
+        // Occurrences may overlap.
+        from = at + 1;
+    }
 }
 
 /// Where the n-th occurrence begins; a negative position counts from the end and searches backwards.
