@@ -33,6 +33,7 @@ pub fn compile(
         }
         OperatorKind::RequireKey { key } => Box::new(RequireKey::compile(key, input)?),
         OperatorKind::Remember { key } => Box::new(Remember::compile(key, input, slots)?),
+        OperatorKind::Join(_) | OperatorKind::Resolve { .. } => return Err(Diagnostic::not_implemented("JOIN")),
         OperatorKind::Aggregate(aggregation) => aggregate::compile(node, aggregation, input, functions, slots)?,
     })
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::graph::{
-    Aggregation, AggregationWindow, Input, OperatorGraph, OperatorKind, Output, ProjectColumn, SinkOutput,
+    Aggregation, AggregationWindow, Input, Joining, OperatorGraph, OperatorKind, Output, ProjectColumn, SinkOutput,
     SourceColumn, SourceInput, TimestampColumn, WindowShape,
 };
 use super::plan::Plan;
@@ -15,14 +15,13 @@ use crate::types::Name;
 /// The plan, root first, each node indented below the one that takes its rows.
 pub fn explain_plan(plan: &Plan) -> String {
     let mut text = String::new();
-    let mut depth = 0;
-    let mut next = Some(plan);
-    while let Some(node) = next {
-        let _ = writeln!(text, "{:indent$}{}", "", describe(node), indent = depth * 2);
-        depth += 1;
-        next = node.input();
-    }
+    write_plan(plan, 0, &mut text);
     text
+}
+
+fn write_plan(node: &Plan, depth: usize, text: &mut String) {
+    let _ = writeln!(text, "{:indent$}{}", "", describe(node), indent = depth * 2);
+    node.inputs().into_iter().for_each(|input| write_plan(input, depth + 1, text));
 }
 
 fn describe(node: &Plan) -> String {
@@ -35,6 +34,10 @@ fn describe(node: &Plan) -> String {
             if computed.is_empty() { format!("PartitionBy {key}") } else { format!("PartitionBy {key}: {computed}") }
         }
         Plan::FlatMap(node) => format!("FlatMap {}", columns(&node.calls)),
+        Plan::Join(node) => {
+            let computed = [columns(&node.left_computed), columns(&node.right_computed)].join(" ");
+            format!("Join {} {}", joining(&node.joining), computed.trim()).trim_end().to_owned()
+        }
         Plan::Aggregate(node) => {
             format!("Aggregate {} by {}", aggregation(&node.aggregation), columns(&node.key))
         }
@@ -66,6 +69,8 @@ pub fn explain_graph(graph: &OperatorGraph) -> String {
                 OperatorKind::Filter { predicate } => predicate.to_string(),
                 OperatorKind::Project { columns: all } | OperatorKind::FlatMap { calls: all } => columns(all),
                 OperatorKind::RequireKey { key } | OperatorKind::Remember { key } => names(key),
+                OperatorKind::Join(node) => joining(node),
+                OperatorKind::Resolve { key, foreign_key } => format!("{} of {}", names(key), names(foreign_key)),
                 OperatorKind::Aggregate(node) => format!("{} by {}", aggregation(node), names(&node.key)),
             };
             let _ =
@@ -78,6 +83,12 @@ pub fn explain_graph(graph: &OperatorGraph) -> String {
         };
     }
     text
+}
+
+fn joining(node: &Joining) -> String {
+    let pairs: Vec<String> =
+        node.left_key.iter().zip(&node.right_key).map(|(left, right)| format!("{left} = {right}")).collect();
+    format!("{:?} {:?} on {} as {}", node.kind, node.method, pairs.join(" and "), names(&node.key))
 }
 
 fn aggregation(node: &Aggregation) -> String {

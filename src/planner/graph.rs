@@ -175,6 +175,73 @@ pub enum OperatorKind {
     },
     /// Aggregates rows by key, and window if there is one; see [`Aggregation`].
     Aggregate(Aggregation),
+    /// Joins the rows of the stage's two inputs; see [`Joining`].
+    Join(Joining),
+    /// Puts the results of a foreign-key join, which come from the shards of the foreign keys, in the order of the left
+    /// rows that made them: what an older version of the left row made is dropped. Comes behind an exchange by the left
+    /// table's key, keeps the last row of every key, and gives a changelog.
+    Resolve {
+        /// Columns of the edge that make the left table's key.
+        key: Vec<Name>,
+        /// Columns of the edge that hold the foreign key: a delete counts only for the row that has the same one.
+        foreign_key: Vec<Name>,
+    },
+}
+
+/// A join. Port 0 is the left input, port 1 the right one; both come through exchanges by the columns of their keys.
+///
+/// The output edge has the columns of `key` (the join key of whichever side is there), then all columns of the left edge,
+/// then all of the right edge; the columns of a side that is not there are NULL. Names on the two edges differ. The
+/// encoding of the output edge is append for streams, else upsert or, where somebody behind needs old rows, changelog.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Joining {
+    /// Which rows without a partner are kept.
+    pub kind: JoinKind,
+    /// What is joined, and how.
+    pub method: JoinMethod,
+    /// Columns of the left edge that make the join key; window bounds are part of it where sources are windowed.
+    pub left_key: Vec<Name>,
+    /// Columns of the right edge that make it, in the same order.
+    pub right_key: Vec<Name>,
+    /// Columns of the output edge that hold the join key, in the same order.
+    pub key: Vec<Name>,
+}
+
+/// Which rows without a partner a join keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each is the join its name says")]
+pub enum JoinKind {
+    Inner,
+    Left,
+    Right,
+    Full,
+}
+
+/// What a join joins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JoinMethod {
+    /// Two append edges: l and r meet if `l.time - before <= r.time <= l.time + after`. Times in milliseconds.
+    Streams {
+        /// How far the right row may lie before the left one.
+        before_ms: i64,
+        /// How far it may lie after it.
+        after_ms: i64,
+        /// How long past that a row waits for partners that are out of order.
+        grace_ms: i64,
+        /// True if rows without a partner leave once their wait is over (GRACE PERIOD was given); false: at once.
+        waits: bool,
+    },
+    /// An append edge with a table (upsert or changelog): each left row meets the table's row of the moment.
+    StreamTable,
+    /// Two tables (upsert or changelog) on their primary keys.
+    Tables,
+    /// Two tables, by an expression of the left one that is the right one's primary key. The left edge is a changelog,
+    /// dealt by the foreign key. The output's key columns are the left table's primary key; a [`OperatorKind::Resolve`]
+    /// follows behind an exchange by it. `meta.offset` of a result is that of the left row: its version.
+    ForeignKey {
+        /// Columns of the left edge that make the left table's primary key.
+        primary_key: Vec<Name>,
+    },
 }
 
 /// An aggregation. Its input comes through an exchange by `key`, without rows that lack a key.
@@ -275,7 +342,11 @@ impl OperatorKind {
             Self::Project { columns } | Self::FlatMap { calls: columns } => {
                 columns.iter_mut().map(|column| &mut column.expr).collect()
             }
-            Self::RequireKey { .. } | Self::Remember { .. } | Self::Aggregate(_) => Vec::new(),
+            Self::RequireKey { .. }
+            | Self::Remember { .. }
+            | Self::Aggregate(_)
+            | Self::Join(_)
+            | Self::Resolve { .. } => Vec::new(),
         }
     }
 }

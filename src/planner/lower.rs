@@ -82,6 +82,7 @@ impl Stages {
             Plan::PartitionBy(node) => self.partition_by(node, wanted),
             Plan::FlatMap(node) => self.flat_map(node, wanted),
             Plan::Aggregate(node) => self.aggregate(node, old),
+            Plan::Join(_) => Err(Diagnostic::not_implemented("JOIN")),
             Plan::Project(node) => {
                 let exprs = node.columns.iter().map(|column| &column.expr);
                 self.chain(&node.input, &with_reads(&Wanted::new(), exprs), old)?;

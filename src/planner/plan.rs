@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::graph::{Aggregation, ProjectColumn, SourceColumn, TimestampColumn};
+use super::graph::{Aggregation, Joining, ProjectColumn, SourceColumn, TimestampColumn};
 use crate::catalog::Source;
 use crate::expressions::{EdgeColumn, EdgeSchema};
 use crate::sql::ast::Expr;
@@ -25,6 +25,8 @@ pub enum Plan {
     FlatMap(FlatMapNode),
     /// GROUP BY and aggregates, with the windows they are over.
     Aggregate(AggregateNode),
+    /// JOIN.
+    Join(JoinNode),
     /// The SELECT list.
     Project(ProjectNode),
     /// Writes a stream or table.
@@ -92,6 +94,23 @@ pub struct AggregateNode {
     pub schema: EdgeSchema,
 }
 
+/// Joins two inputs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JoinNode {
+    /// Where left rows come from.
+    pub left: Box<Plan>,
+    /// Where right rows come from.
+    pub right: Box<Plan>,
+    /// The left side's join key that is more than columns, computed over the left input.
+    pub left_computed: Vec<ProjectColumn>,
+    /// The same of the right side.
+    pub right_computed: Vec<ProjectColumn>,
+    /// Keys, kind and method.
+    pub joining: Joining,
+    /// Key columns, left columns, right columns.
+    pub schema: EdgeSchema,
+}
+
 /// Computes the columns of the result.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProjectNode {
@@ -127,21 +146,23 @@ impl Plan {
             Self::PartitionBy(node) => &node.schema,
             Self::FlatMap(node) => &node.schema,
             Self::Aggregate(node) => &node.schema,
+            Self::Join(node) => &node.schema,
             Self::Project(node) => &node.schema,
             Self::Sink(node) => node.input.schema(),
         }
     }
 
-    /// The node that rows come from; `None` for a source.
-    pub fn input(&self) -> Option<&Plan> {
+    /// The nodes that rows come from: none of a source, two of a join, left first.
+    pub fn inputs(&self) -> Vec<&Plan> {
         match self {
-            Self::Source(_) => None,
-            Self::Filter(node) => Some(&node.input),
-            Self::PartitionBy(node) => Some(&node.input),
-            Self::FlatMap(node) => Some(&node.input),
-            Self::Aggregate(node) => Some(&node.input),
-            Self::Project(node) => Some(&node.input),
-            Self::Sink(node) => Some(&node.input),
+            Self::Source(_) => vec![],
+            Self::Filter(node) => vec![&node.input],
+            Self::PartitionBy(node) => vec![&node.input],
+            Self::FlatMap(node) => vec![&node.input],
+            Self::Aggregate(node) => vec![&node.input],
+            Self::Join(node) => vec![&node.left, &node.right],
+            Self::Project(node) => vec![&node.input],
+            Self::Sink(node) => vec![&node.input],
         }
     }
 }

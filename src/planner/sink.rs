@@ -114,7 +114,7 @@ fn schema(analyzed: &Analyzed) -> Schema {
 fn windows_kept_ms(plan: &Plan) -> Option<i64> {
     match plan {
         Plan::Aggregate(node) => node.aggregation.window.map(|window| window.retention_ms),
-        other => windows_kept_ms(other.input()?),
+        other => other.inputs().into_iter().find_map(windows_kept_ms),
     }
 }
 

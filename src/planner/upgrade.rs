@@ -61,7 +61,9 @@ fn steps(stage: &Stage) -> Vec<(&str, &ProjectColumn)> {
             | OperatorKind::Filter { .. }
             | OperatorKind::RequireKey { .. }
             | OperatorKind::Remember { .. }
-            | OperatorKind::Aggregate(_) => continue,
+            | OperatorKind::Aggregate(_)
+            | OperatorKind::Join(_)
+            | OperatorKind::Resolve { .. } => continue,
         };
         let is_passed = |column: &ProjectColumn| column.expr == Expr::column(column.name.clone());
         steps
@@ -72,10 +74,15 @@ fn steps(stage: &Stage) -> Vec<(&str, &ProjectColumn)> {
 
 /// The operators that keep state, with all that shapes it.
 fn stateful(stage: &Stage) -> impl Iterator<Item = &OperatorNode> {
-    stage
-        .operators
-        .iter()
-        .filter(|operator| matches!(operator.kind, OperatorKind::Remember { .. } | OperatorKind::Aggregate(_)))
+    stage.operators.iter().filter(|operator| {
+        matches!(
+            operator.kind,
+            OperatorKind::Remember { .. }
+                | OperatorKind::Aggregate(_)
+                | OperatorKind::Join(_)
+                | OperatorKind::Resolve { .. }
+        )
+    })
 }
 
 /// The columns by which a stage deals its rows.
