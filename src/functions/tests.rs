@@ -1,6 +1,7 @@
 //! Functions from text to text, and what resolution says.
 
 mod documented;
+mod edges;
 mod text_properties;
 mod time_properties;
 
