@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 
 use super::arguments::TestArguments;
 use super::report::{CaseResult, Report};
-use super::{conformance, script};
+use super::{conformance, script, sql_test};
 
 /// Runs `thalweg test` and prints to standard output.
 ///
@@ -101,7 +101,7 @@ fn walk(folder: &Path, jobs: &mut Vec<Job>) -> anyhow::Result<()> {
 fn jobs_of_file(path: &Path, jobs: &mut Vec<Job>) -> anyhow::Result<bool> {
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("slt") => jobs.push(script::job(path)),
-        Some("sql") => return script::sql_test_jobs(path, jobs),
+        Some("sql") => return sql_test::jobs(path, jobs),
         Some("json") => match conformance::read(path)? {
             Some(file) => jobs.extend(conformance::jobs(file)),
             None => return Ok(false),

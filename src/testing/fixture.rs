@@ -109,6 +109,16 @@ impl Fixture {
         Self::open(Purpose::Live, Arc::new(MemoryLog::new()), None)
     }
 
+    /// An engine for a SQL script test.
+    pub(super) fn for_sql_tests() -> Result<Self, String> {
+        Self::open(Purpose::Live, Arc::new(MemoryLog::new()), None)
+    }
+
+    /// Properties that every request of a SQL script test begins with.
+    pub(super) fn sql_test_properties() -> BTreeMap<String, String> {
+        conformance_properties()
+    }
+
     /// An engine for a script.
     pub(super) fn for_scripts(log: LogKind) -> Result<Self, String> {
         match log {

@@ -10,6 +10,7 @@ mod fixture;
 mod http;
 mod report;
 mod script;
+mod sql_test;
 
 pub use arguments::TestArguments;
 pub use command::run;

@@ -1,4 +1,4 @@
-//! SQL scripts: sqllogictest files (`.slt`) on every log, and SQL script tests (`.sql` with `--@test:`).
+//! SQL scripts: sqllogictest files (`.slt`) on every log.
 //!
 //! A `.slt` file is one session on a fresh engine. `statement` and `query` records hold one statement each; after every
 //! one the runner waits until all persistent queries have caught up, so that a script needs no pauses. A SELECT with
@@ -51,31 +51,6 @@ fn run_file(path: &Path, log: LogKind) -> Result<(), Outcome> {
     });
     let failed = |error: sqllogictest::TestError| format!("on the {} log: {}", log.as_str(), error.display(false));
     runner.run_file(path).map_err(|error| Outcome::Fail(failed(error)))
-}
-
-/// Adds a failure for each test of a SQL script test file; false if the file is none.
-///
-/// # Errors
-/// The file cannot be read.
-pub(super) fn sql_test_jobs(path: &Path, jobs: &mut Vec<Job>) -> anyhow::Result<bool> {
-    const MARK: &str = "--@test:";
-    let text = std::fs::read_to_string(path)?;
-    let shown = path.display().to_string();
-    let mut found = false;
-    for name in text.lines().filter_map(|line| line.trim().strip_prefix(MARK)) {
-        found = true;
-        let id = format!("sql/{shown}#{}", name.trim());
-        jobs.push(Job {
-            run: Box::new(move || CaseResult {
-                id: id.clone(),
-                suite: "sql",
-                tier: None,
-                error_case: false,
-                outcome: Outcome::Fail("NOT_IMPLEMENTED: SQL script tests".to_owned()),
-            }),
-        });
-    }
-    Ok(found)
 }
 
 /// A script's session on a fresh engine.

@@ -16,6 +16,7 @@ mod setup;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub(crate) use bytes::split_window;
 pub(crate) use case::read;
 
 use super::command::Job;
@@ -47,7 +48,7 @@ fn run_case(suite: Suite, case: &Case) -> CaseResult {
     }
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<String>()
         .map(String::as_str)
