@@ -60,20 +60,34 @@ pub fn check_replace(old: &Source, new: &Source) -> Result<(), Diagnostic> {
     if old.timestamp != new.timestamp {
         return differs("timestamp column");
     }
+    let is_key = |column: &&Column| column.role == ColumnRole::Key;
+    let (old_columns, new_columns) = (old.schema.columns().iter(), new.schema.columns().iter());
+    let changed = changed(old_columns.clone().filter(is_key), new_columns.clone().filter(is_key), old);
     if !old.schema.key().eq(new.schema.key()) {
-        return differs("key columns");
+        return differs("key columns").map_err(|error| {
+            error.with_detail(format!(
+                "(Key columns must be identical. The following key columns are changed, missing or reordered: [{changed}])"
+            ))
+        });
     }
-    let mut columns = new.schema.columns().iter().filter(|column| column.role != ColumnRole::Key);
-    for column in old.schema.columns().iter().filter(|column| column.role != ColumnRole::Key) {
-        if columns.next() != Some(column) {
-            return Err(Diagnostic::new(
-                Code::SchemaMismatch,
-                format!("{} {} cannot be replaced: its value columns would change", old.kind.noun(), old.name),
-            )
-            .with_detail(format!("Column {} is changed, missing or reordered.", column.name)));
-        }
+    let is_other = |column: &&Column| !is_key(column);
+    let changed = self::changed(old_columns.filter(is_other), new_columns.filter(is_other), old);
+    if !changed.is_empty() {
+        return differs("value columns").map_err(|error| {
+            error.with_detail(format!("(The following columns are changed, missing or reordered: [{changed}])"))
+        });
     }
     Ok(())
+}
+
+/// The old columns in whose place another stands, as ksqlDB lists them.
+fn changed<'a>(
+    old: impl Iterator<Item = &'a Column>,
+    mut new: impl Iterator<Item = &'a Column>,
+    source: &Source,
+) -> String {
+    let changed = old.filter(|column| new.next() != Some(*column)).cloned().collect();
+    Schema::new(changed).display(source.is_table()).replace("PRIMARY KEY", "KEY")
 }
 
 /// What DROP removes; `None` when IF EXISTS has nothing to do.
@@ -165,6 +179,7 @@ pub fn altered(
 ) -> Result<Source, Diagnostic> {
     let Some(source) = catalog.source(&name.name) else {
         return Err(Diagnostic::new(Code::UnknownSource, format!("source {} does not exist", name.name))
+            .with_detail(format!("Source {} does not exist", name.name.as_str()))
             .with_near_miss(name.name.as_str(), catalog.sources().map(|source| source.name.as_str()))
             .at(name.span));
     };
@@ -181,15 +196,19 @@ pub fn altered(
     if source.created_by.is_some() {
         return refuse(
             Code::Unsupported,
-            format!("ALTER is not supported for CREATE … AS statements, and {} was made by one", source.name),
-        );
+            format!("{} was made by CREATE … AS SELECT and cannot be altered", source.name),
+        )
+        .map_err(|error| error.with_detail("ALTER command is not supported for CREATE ... AS statements."));
     }
     let mut all = source.schema.columns().to_vec();
     for (column, ty) in columns {
         if all.iter().any(|existing| existing.name == column.name) {
-            return Err(
-                Diagnostic::new(Code::DuplicateName, format!("column {} exists already", column.name)).at(column.span)
-            );
+            return Err(Diagnostic::new(Code::DuplicateName, format!("column {} exists already", column.name))
+                .with_detail(format!(
+                    "Cannot add column {} to schema. A column with the same name already exists.",
+                    column.name.quoted()
+                ))
+                .at(column.span));
         }
         let ty = ty.resolve(&|custom| catalog.custom_type(custom).cloned())?;
         all.push(Column { name: column.name.clone(), ty, role: ColumnRole::Value });

@@ -101,7 +101,7 @@ fn columns_are_added_at_the_end_of_what_people_declared() {
     check("ALTER STREAM ro ADD COLUMN w STRING;", "READ_ONLY ALTER is not supported on source streams");
     check(
         "ALTER STREAM b ADD COLUMN w STRING;",
-        "UNSUPPORTED ALTER is not supported for CREATE … AS statements, and B was made by one",
+        "UNSUPPORTED B was made by CREATE … AS SELECT and cannot be altered",
     );
 }
 

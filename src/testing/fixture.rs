@@ -114,9 +114,12 @@ impl Fixture {
         Self::open(Purpose::Live, Arc::new(MemoryLog::new()), None)
     }
 
-    /// Properties that every request of a SQL script test begins with.
+    /// Properties that every request of a SQL script test begins with. Rows go through the queries that are there when
+    /// they are inserted: a new query sees none of the rows before.
     pub(super) fn sql_test_properties() -> BTreeMap<String, String> {
-        conformance_properties()
+        let mut properties = conformance_properties();
+        properties.insert("auto.offset.reset".to_owned(), "latest".to_owned());
+        properties
     }
 
     /// An engine for a script.
