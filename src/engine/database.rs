@@ -5,8 +5,8 @@
 //! planned again.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
@@ -14,6 +14,7 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::functions::FunctionRegistry;
 use crate::runtime::{Clock, Runtime, RuntimeError, RuntimeParts, Scheduler};
 use crate::serving::Tables;
+use crate::serving::adhoc::AdHoc;
 use crate::topics::{TopicError, TopicLog};
 
 use super::command::CommandError;
@@ -87,6 +88,9 @@ pub struct Engine {
     pub(super) running: Running,
     pub(super) tables: Tables,
     pub(super) pulls: PullCache,
+    pub(super) ad_hoc: AdHoc,
+    /// For what must not keep the database open.
+    own: Weak<Self>,
     seeds: Mutex<fastrand::Rng>,
     /// Counts records without a key, which go to the partitions in turn.
     pub(super) turn: AtomicU32,
@@ -141,7 +145,8 @@ impl Engine {
         }
         // A clock that stands still gives the same seeds in every run.
         let seed = clock.now_ms().unsigned_abs();
-        let engine = Arc::new(Self {
+        let ad_hoc = AdHoc::new(settings.ad_hoc.clone());
+        let engine = Arc::new_cyclic(|own| Self {
             log,
             clock,
             settings,
@@ -152,6 +157,8 @@ impl Engine {
             running: Running::default(),
             tables: Tables::default(),
             pulls: PullCache::default(),
+            ad_hoc,
+            own: Weak::clone(own),
             turn: AtomicU32::new(0),
             seeds: Mutex::new(fastrand::Rng::with_seed(seed)),
             functions,
@@ -170,6 +177,11 @@ impl Engine {
         engine.mend(world)?;
         engine.open_processing_log();
         Ok(engine)
+    }
+
+    /// The database, for what must not keep it open.
+    pub(super) fn weak(&self) -> Weak<Self> {
+        Weak::clone(&self.own)
     }
 
     /// The log.

@@ -20,6 +20,7 @@ use crate::sql::format::masked;
 use crate::sql::variables::{parse_statement, split_statements, substitute};
 use crate::types::EventTime;
 
+use super::ad_hoc::standard_statement;
 use super::answer::{Failure, Request};
 use super::command::Command;
 use super::command_log::{CommandLog, CommandLogError};
@@ -141,6 +142,7 @@ impl Engine {
         let mut statements = Vec::with_capacity(count);
         for piece in &pieces {
             let parsed = parse_statement(piece, &variables)
+                .or_else(|refusal| standard_statement(piece, session, &variables, refusal))
                 .and_then(|statement| Ok((statement, substitute(piece.text, &variables)?)));
             let (statement, text) = parsed.map_err(|refusal| Failure::of_statement(refusal, piece.text))?;
             if replaces {
@@ -261,7 +263,7 @@ pub(super) fn apply_definition(statement: &Statement, variables: &mut BTreeMap<S
 fn refuse_queries(statement: &Statement) -> Result<(), Diagnostic> {
     let what = match &statement.kind {
         StatementKind::Query(query) if query.emit.is_some() => "SELECT statements with EMIT",
-        StatementKind::Query(_) => "SELECT statements",
+        StatementKind::Query(_) | StatementKind::StandardQuery(_) => "SELECT statements",
         StatementKind::Print { .. } => "PRINT statements",
         _ => return Ok(()),
     };

@@ -15,6 +15,7 @@
 //!
 //! Reading order: [`Engine::open`] in `database`, `execute`, `handlers`, `command`, `world`, `effects`.
 
+mod ad_hoc;
 mod answer;
 mod command;
 mod command_log;

@@ -5,6 +5,7 @@
 //! | SELECT … EMIT CHANGES | a push query of the runtime |
 //! | SELECT … over a stream | the same, up to the ends the topic had at its start |
 //! | SELECT … over a table | a compiled program on a snapshot of the table |
+//! | SELECT … that joins, groups, orders, … | an ad-hoc query of DataFusion |
 //! | PRINT | a reading thread |
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::planner::{PlannedQuery, plan_push, plan_stream_scan};
 use crate::runtime::{PushDefinition, PushStart, RuntimeError};
 use crate::sql::ast::{Query, Statement, StatementKind, TopicName};
 
+use super::ad_hoc::as_standard_query;
 use super::answer::{Failure, PrintStream, QueryAnswer, Request, ResultColumn, RowStream};
 use super::database::Engine;
 use super::execute::Parsed;
@@ -77,6 +79,11 @@ impl Engine {
                 let scope = Scope { engine: self, world: &world, session, statement, text, purpose: Purpose::Execute };
                 self.select(&scope, query, request).map(QueryAnswer::Rows)
             }
+            StatementKind::StandardQuery(query) => {
+                let world = self.world();
+                let scope = Scope { engine: self, world: &world, session, statement, text, purpose: Purpose::Execute };
+                self.start_standard(&scope, query).map(QueryAnswer::Rows)
+            }
             StatementKind::Print { topic, from_beginning, interval, limit } => {
                 let interval = interval.unwrap_or(1).max(1);
                 let print = Print { topic, from_beginning: *from_beginning, interval, limit: *limit };
@@ -89,6 +96,9 @@ impl Engine {
     }
 
     fn select(self: &Arc<Self>, scope: &Scope<'_>, query: &Query, request: &Request) -> Result<RowStream, Diagnostic> {
+        if let Some(query) = as_standard_query(scope, query) {
+            return self.start_standard(scope, &query);
+        }
         let is_push = query.emit.is_some();
         let planned = if is_push {
             scope.plan(|catalog, context| plan_push(query, catalog, context))?
@@ -131,15 +141,7 @@ impl Engine {
         start: PushStart,
         is_push: bool,
     ) -> Result<RowStream, Diagnostic> {
-        let limit = self.settings.max_push_queries;
-        if self.runtime.pushes().len() >= limit {
-            return Err(Diagnostic::new(
-                Code::TooManyRequests,
-                format!("{limit} push queries run, and the limit is {limit} (queries.max.push)"),
-            )
-            .with_detail(format!("Not executing statement as {limit} push queries are already running."))
-            .with_hint("Close one of them, or raise the limit."));
-        }
+        self.check_push_limit()?;
         let over_table = planned.sources.first().is_some_and(|source| source.is_table());
         let columns = planned
             .columns
@@ -163,6 +165,20 @@ impl Engine {
             })
             .map_err(|error| scope.at(runtime_refused(&error)))?;
         Ok(RowStream { query_id, columns, is_push, over_table, events })
+    }
+
+    /// Refuses one more push query or scan where as many run as may.
+    pub(super) fn check_push_limit(&self) -> Result<(), Diagnostic> {
+        let limit = self.settings.max_push_queries;
+        if self.runtime.pushes().len() < limit {
+            return Ok(());
+        }
+        Err(Diagnostic::new(
+            Code::TooManyRequests,
+            format!("{limit} push queries run, and the limit is {limit} (queries.max.push)"),
+        )
+        .with_detail(format!("Not executing statement as {limit} push queries are already running."))
+        .with_hint("Close one of them, or raise the limit."))
     }
 
     fn print(self: &Arc<Self>, print: &Print<'_>) -> Result<PrintStream, Diagnostic> {
@@ -209,7 +225,7 @@ fn check_pull_limit(scope: &Scope<'_>, query: &Query) -> Result<(), Diagnostic> 
 }
 
 /// Why the runtime does not run a query, for its author.
-fn runtime_refused(error: &RuntimeError) -> Diagnostic {
+pub(super) fn runtime_refused(error: &RuntimeError) -> Diagnostic {
     use crate::runtime::BuildError;
     match error {
         RuntimeError::Build(BuildError::Statement(refusal)) => refusal.clone(),

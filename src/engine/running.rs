@@ -210,12 +210,13 @@ impl Engine {
 
     /// The id, as it was given, of the push query of this name, if it runs. TERMINATE upper-cases names.
     pub(super) fn find_push(&self, id: &str) -> Option<String> {
-        self.runtime.pushes().into_iter().map(|(known, _)| known).find(|known| known.eq_ignore_ascii_case(id))
+        let pushes = self.runtime.pushes().into_iter().map(|(known, _)| known);
+        pushes.chain(self.ad_hoc.running()).find(|known| known.eq_ignore_ascii_case(id))
     }
 
     /// Ends a push query; false if there is none of this id.
     pub fn close_query(&self, query_id: &str) -> bool {
-        self.find_push(query_id).is_some_and(|id| self.runtime.end_push(&id))
+        self.find_push(query_id).is_some_and(|id| self.runtime.end_push(&id) || self.ad_hoc.end(&id))
     }
 }
 

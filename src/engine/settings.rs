@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::runtime::RuntimeSettings;
+use crate::serving::adhoc::AdHocSettings;
 
 /// Settings of an engine, fixed while it runs.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub struct EngineSettings {
     pub queries_start_paused: bool,
     /// How queries run.
     pub runtime: RuntimeSettings,
+    /// How queries in any other SQL run.
+    pub ad_hoc: AdHocSettings,
     /// `push.buffer.batches`: batches of rows that wait for a client before its query waits for it.
     pub push_buffer_batches: usize,
     /// `processing.log.enabled`: whether failed records go to the processing log's topic and stream.
@@ -52,6 +55,7 @@ impl Default for EngineSettings {
             command_timeout: Duration::from_secs(5),
             queries_start_paused: false,
             runtime: RuntimeSettings::default(),
+            ad_hoc: AdHocSettings::default(),
             push_buffer_batches: 16,
             processing_log: true,
             processing_log_buffer: 10_000,

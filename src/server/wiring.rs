@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::engine::{Engine, EngineParts, EngineSettings, OpenError};
 use crate::runtime::{Guarantee, RuntimeSettings, WallClock};
+use crate::serving::adhoc::AdHocSettings;
 use crate::settings::{Compatibility, OffsetReset, ProcessingGuarantee, Settings};
 use crate::topics::TopicLog;
 use crate::types::Partition;
@@ -42,6 +43,12 @@ fn engine_settings(settings: &Settings) -> EngineSettings {
         command_timeout: settings.sql.command_timeout,
         queries_start_paused: false,
         runtime: runtime_settings(settings),
+        ad_hoc: AdHocSettings {
+            threads: settings.sql.pull_threads,
+            memory_bytes: settings.sql.pull_memory.bytes(),
+            max_queries: count(settings.sql.max_pull),
+            timeout: settings.sql.pull_max_time,
+        },
         push_buffer_batches: settings.sql.push_buffer,
         processing_log: settings.processing_log.enabled,
         processing_log_buffer: settings.processing_log.buffer,

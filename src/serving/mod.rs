@@ -15,7 +15,9 @@
 //! - what was committed before a query asked for a snapshot is in it, unless waiting for it took too long, and then
 //!   there is no answer.
 //!
-//! Reading order: [`Tables`], [`Snapshot`], [`TableShape`], then `materialization`, `ordered_map`, `leaf`.
+//! Reading order: [`Tables`], [`Snapshot`], [`TableShape`], then `materialization`, `ordered_map`, `leaf`; [`adhoc`].
+
+pub mod adhoc;
 
 mod leaf;
 mod materialization;

@@ -187,6 +187,14 @@ settings! {
         /// How long a pull query waits for its tables to be read up to what was committed before it. The first query of a
         /// table reads it whole.
         pull_timeout: Duration = "query.pull.timeout", "10s", Restart, "0ms"..="1h";
+        /// Pull queries beyond the dialect (ORDER BY, sub-queries, …) that may run at once.
+        max_pull: u32 = "queries.max.pull", "100", Restart, "0"..="1000000";
+        /// Threads that run such queries.
+        pull_threads: usize = "query.pull.threads", "2", Restart, "1"..="1024";
+        /// What such queries may hold in sorts, groups and joins, all together.
+        pull_memory: ByteSize = "query.pull.memory.bytes", "256MiB", Restart, "1MiB"..="64TiB";
+        /// How long such a query may run.
+        pull_max_time: Duration = "query.pull.max.time", "1m", Restart, "1ms"..="24h";
         /// Batches of rows that wait for a client before its query waits for it.
         push_buffer: usize = "push.buffer.batches", "16", Restart, "1"..="100000";
         /// Where a query without offsets of its own begins to read.

@@ -113,6 +113,9 @@ impl Session {
         let statement = match sql::parse_statements(&text) {
             Ok(mut statements) if statements.len() == 1 => statements.remove(0),
             Ok(_) => return Ok(()),
+            // The server may know more SQL than the dialect has; it says what is wrong otherwise.
+            Err(_) if sql::begins_query(&text) => return self.select(&text).await,
+            Err(_) if sql::explains_query(&text) => return self.statement(&text).await,
             Err(diagnostic) => return Err(ClientError::Refused(diagnostic.to_string()).into()),
         };
         self.send(&text, statement).await
@@ -153,17 +156,20 @@ impl Session {
                 EntityPrinter::new(self.output).print(&entity);
                 Ok(())
             }
-            _ => {
-                let entities = self.client.statements(text, &self.context).await?;
-                let printer = EntityPrinter::new(self.output);
-                for entity in &entities {
-                    printer.print(entity);
-                }
-                // A statement that was accepted and then failed answers 200 with this status.
-                let failed = |entity: &Value| entity["commandStatus"]["status"] == "ERROR";
-                if entities.iter().any(failed) { Err(Ended::Failed) } else { Ok(()) }
-            }
+            _ => self.statement(text).await,
         }
+    }
+
+    /// A statement that the server answers with entities.
+    async fn statement(&self, text: &str) -> Result<(), Ended> {
+        let entities = self.client.statements(text, &self.context).await?;
+        let printer = EntityPrinter::new(self.output);
+        for entity in &entities {
+            printer.print(entity);
+        }
+        // A statement that was accepted and then failed answers 200 with this status.
+        let failed = |entity: &Value| entity["commandStatus"]["status"] == "ERROR";
+        if entities.iter().any(failed) { Err(Ended::Failed) } else { Ok(()) }
     }
 
     /// Rows until the query ends or Ctrl-C ends it.

@@ -12,11 +12,13 @@ pub(crate) mod expr_text;
 pub mod format;
 mod lexer;
 mod parser;
+mod standard;
 pub mod variables;
 
 use crate::diagnostics::Diagnostic;
 
 pub use parser::{MAX_HEIGHT, MAX_NESTING, MAX_STATEMENT_BYTES};
+pub use standard::{begins_query, explains_query, parse_standard_query};
 
 /// Parses one expression: what [`ast::Expr`] prints.
 ///

@@ -159,7 +159,7 @@ fn the_lower_floors_are_synchronous_and_deterministic() {
 #[test]
 fn foreign_crates_stay_with_their_owners() {
     const OWNERS: &[(&str, &[&str])] = &[
-        ("sqlparser", &["sql"]),
+        ("sqlparser", &["serving"]),
         ("fjall", &["topics"]),
         ("rdkafka", &["topics"]),
         ("axum", &["server", "testing"]),

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use crate::catalog::QueryId;
 use crate::diagnostics::{Code, Diagnostic};
+use crate::engine::ad_hoc::as_standard_query;
 use crate::engine::database::Engine;
 use crate::engine::entity::{Body, FieldInfo, QueryDescription};
 use crate::engine::scope::{Outcome, Scope};
 use crate::engine::world::World;
 use crate::planner::{PlannedQuery, explain_graph, explain_plan, plan_create_as, plan_insert_select, plan_push};
-use crate::sql::ast::{Ident, Statement, StatementKind};
+use crate::sql::ast::{Ident, StandardQuery, Statement, StatementKind};
 
 use super::query_control::{id_of, unknown_query};
 
@@ -21,6 +22,14 @@ pub(super) fn explain_query(scope: &Scope<'_>, id: &Ident) -> Result<Outcome, Di
 
 /// EXPLAIN of a statement: planned, not run.
 pub(super) fn explain_statement(scope: &Scope<'_>, statement: &Statement) -> Result<Outcome, Diagnostic> {
+    let standard = match &statement.kind {
+        StatementKind::StandardQuery(query) => Some(query.clone()),
+        StatementKind::Query(query) => as_standard_query(scope, query),
+        _ => None,
+    };
+    if let Some(query) = standard {
+        return explain_standard(scope, &query);
+    }
     let planned = scope.plan(|catalog, context| match &statement.kind {
         StatementKind::Query(query) => plan_push(query, catalog, context),
         StatementKind::CreateSourceAs(create) => plan_create_as(create, catalog, context),
@@ -33,6 +42,32 @@ pub(super) fn explain_statement(scope: &Scope<'_>, statement: &Statement) -> Res
     })?;
     let is_push = matches!(statement.kind, StatementKind::Query(_));
     let description = of_planned(&planned, statement.to_string(), is_push);
+    Ok(Outcome::Answer(Body::QueryDescription { query_description: Box::new(description) }))
+}
+
+/// EXPLAIN of a query in standard SQL: DataFusion's plans.
+fn explain_standard(scope: &Scope<'_>, query: &StandardQuery) -> Result<Outcome, Diagnostic> {
+    let planned = scope.plan_standard("explained", query)?;
+    let fields = planned.columns().iter().map(|(name, ty)| FieldInfo::plain(name, ty)).collect();
+    let sources = planned.sources().iter().map(|name| name.as_str().to_owned()).collect();
+    let explained = scope.engine.ad_hoc.explain(planned)?;
+    let description = QueryDescription {
+        id: String::new(),
+        statement_text: query.text.clone(),
+        window_type: None,
+        fields,
+        sources,
+        sinks: Vec::new(),
+        topology: explained.physical,
+        execution_plan: explained.logical,
+        overridden_properties: BTreeMap::new(),
+        ksql_host_query_status: BTreeMap::new(),
+        query_type: "PULL",
+        query_errors: Vec::new(),
+        tasks_metadata: Vec::new(),
+        consumer_group_id: String::new(),
+        state: None,
+    };
     Ok(Outcome::Answer(Body::QueryDescription { query_description: Box::new(description) }))
 }
 

@@ -34,7 +34,7 @@ pub(super) fn handle(mut scope: Scope<'_>) -> Result<Outcome, Diagnostic> {
     let statement = scope.statement;
     let scope = &mut scope;
     match &statement.kind {
-        StatementKind::Query(_) | StatementKind::Print { .. } => Ok(Outcome::Nothing),
+        StatementKind::Query(_) | StatementKind::StandardQuery(_) | StatementKind::Print { .. } => Ok(Outcome::Nothing),
         StatementKind::CreateSource(create) => create_source::create_source(scope, create),
         StatementKind::CreateSourceAs(create) => create_as::create_as(scope, create),
         StatementKind::InsertSelect { target, with, query } => insert_select::insert_select(scope, target, with, query),

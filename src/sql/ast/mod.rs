@@ -10,6 +10,6 @@ pub use expression::{BinaryOp, ColumnRef, Expr, ExprKind, Literal, UnaryOp};
 pub use query::{Emit, Join, JoinKind, Query, Relation, SelectItem, WindowClause, WindowKind, Within};
 pub use statement::{
     Assertion, ColumnDefinition, ColumnDefinitionRole, CreateFunction, CreateSource, CreateSourceAs, Ident,
-    InsertValues, Property, QuerySelector, SourceKind, Statement, StatementKind, TopicName,
+    InsertValues, Property, QuerySelector, SourceKind, StandardQuery, Statement, StatementKind, TopicName,
 };
 pub use type_name::{TypeName, TypeNameKind};

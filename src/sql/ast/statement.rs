@@ -141,6 +141,15 @@ pub struct CreateFunction {
     pub body: Expr,
 }
 
+/// A query in standard SQL, beyond this dialect's grammar: its text, which only its reader understands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandardQuery {
+    /// From its first word to before its semicolon, variables replaced.
+    pub text: String,
+    /// Where the text stands; unknown if variables were replaced in it.
+    pub span: Span,
+}
+
 /// `INSERT INTO target [(columns)] VALUES (…)`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InsertValues {
@@ -194,6 +203,7 @@ pub enum Assertion {
 #[expect(missing_docs, reason = "each is the statement its name says; fields follow the grammar")]
 pub enum StatementKind {
     Query(Box<Query>),
+    StandardQuery(StandardQuery),
     CreateSource(Box<CreateSource>),
     CreateSourceAs(Box<CreateSourceAs>),
     InsertSelect {

@@ -23,6 +23,7 @@ impl fmt::Display for StatementKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Query(query) => write!(f, "{query}"),
+            Self::StandardQuery(query) => f.write_str(&query.text),
             Self::CreateSource(create) => write!(f, "{create}"),
             Self::CreateSourceAs(create) => write!(f, "{create}"),
             Self::InsertSelect { target, with, query } => {
