@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::catalog::Source;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::planner::graph::OperatorKind;
-use crate::serving::{ServedTable, ServingError, Snapshot};
+use crate::serving::{ServedTable, ServingError, Snapshot, TableStats};
+use crate::telemetry::TableMetrics;
 
 use super::database::Engine;
 use super::running::chain;
@@ -17,7 +18,7 @@ impl Engine {
     /// # Errors
     /// The table cannot be read, or not in time.
     pub(super) fn table_snapshot(&self, table: &Arc<Source>) -> Result<Snapshot, Diagnostic> {
-        self.snapshot_of(&*self.served_table(table)?)
+        self.snapshot_of(self.served_table(table)?.as_ref())
     }
 
     /// As [`Self::table_snapshot`], of a table that is followed.
@@ -34,6 +35,18 @@ impl Engine {
     /// The table cannot be followed.
     pub(super) fn served_table(&self, table: &Arc<Source>) -> Result<Arc<ServedTable>, Diagnostic> {
         self.tables.serve(&self.runtime, table, || self.window_retention(table)).map_err(|error| unserved(&error))
+    }
+
+    /// The tables that are kept in memory, and what they cost.
+    pub fn table_metrics(&self) -> Vec<TableMetrics> {
+        let metrics = |stats: TableStats| TableMetrics {
+            table: stats.table.as_str().to_owned(),
+            rows: stats.rows,
+            data_bytes: stats.data_bytes,
+            memory_bytes: stats.heap_bytes,
+            lag: stats.lag,
+        };
+        self.tables.stats().into_iter().map(metrics).collect()
     }
 
     /// How long the windows of a table are kept: as its query says, else as its topic does.

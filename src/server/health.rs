@@ -126,7 +126,8 @@ pub(super) async fn no_heartbeats() -> Response {
 /// `GET /metrics`.
 pub(super) async fn metrics(State(doors): State<Doors>) -> Result<Response, Refusal> {
     let started = doors.started();
-    let text = doors.call(move |engine| telemetry::render(&engine.query_metrics(), started)).await?;
+    let text =
+        doors.call(move |engine| telemetry::render(&engine.query_metrics(), &engine.table_metrics(), started)).await?;
     Ok(([(CONTENT_TYPE, telemetry::METRICS_CONTENT_TYPE)], text).into_response())
 }
 

@@ -44,6 +44,26 @@ pub struct QueryMetrics {
     pub state_bytes: u64,
 }
 
+/// A table that is kept in memory for queries that read it once, at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TableMetrics {
+    /// The table.
+    pub table: String,
+    /// Its rows.
+    pub rows: usize,
+    /// Bytes of their keys and values.
+    pub data_bytes: usize,
+    /// Bytes of memory they take.
+    pub memory_bytes: usize,
+    /// Records committed and not followed yet.
+    pub lag: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TableLabel {
+    table: String,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct QueryLabel {
     query_id: String,
@@ -59,10 +79,11 @@ struct StateLabels {
 type Seconds = Counter<f64, AtomicU64>;
 
 /// All metrics now. `started`: when the process began to serve.
-pub fn render(queries: &[QueryMetrics], started: SystemTime) -> String {
+pub fn render(queries: &[QueryMetrics], tables: &[TableMetrics], started: SystemTime) -> String {
     let mut registry = Registry::default();
     process(&mut registry, started);
     per_query(registry.sub_registry_with_prefix("thalweg"), queries);
+    per_table(registry.sub_registry_with_prefix("thalweg"), tables);
     let mut text = String::new();
     match text::encode(&mut text, &registry) {
         Ok(()) => text,
@@ -115,6 +136,26 @@ fn per_query(registry: &mut Registry, queries: &[QueryMetrics]) {
     registry.register("query_state", "1 for the state that a query is in", states);
 }
 
+fn per_table(registry: &mut Registry, tables: &[TableMetrics]) {
+    let mut gauge = |name: &str, help: &str, value: fn(&TableMetrics) -> usize| {
+        let family = Family::<TableLabel, Gauge>::default();
+        for table in tables {
+            let label = TableLabel { table: table.table.clone() };
+            family.get_or_create(&label).set(i64::try_from(value(table)).unwrap_or(i64::MAX));
+        }
+        registry.register(name, help, family);
+    };
+    gauge("table_rows", "Rows of a table kept in memory for pull queries", |table| table.rows);
+    gauge("table_data_bytes", "Bytes of their keys and values", |table| table.data_bytes);
+    gauge("table_memory_bytes", "Bytes of memory they take", |table| table.memory_bytes);
+    gauge("table_bytes_per_key", "Bytes of memory a row takes", |table| {
+        table.memory_bytes.checked_div(table.rows).unwrap_or(0)
+    });
+    gauge("table_lag_records", "Records committed and not followed yet", |table| {
+        usize::try_from(table.lag).unwrap_or(usize::MAX)
+    });
+}
+
 /// Resident memory of this process, where the system tells it.
 fn resident_bytes() -> Option<u64> {
     const PAGE: u64 = 4096;
@@ -126,7 +167,7 @@ fn resident_bytes() -> Option<u64> {
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
-    use super::{QueryMetrics, render};
+    use super::{QueryMetrics, TableMetrics, render};
 
     #[test]
     fn metrics_have_names_units_and_labels() {
@@ -140,7 +181,9 @@ mod tests {
             state_bytes: 99,
             ..QueryMetrics::default()
         };
-        let text = render(&[query], UNIX_EPOCH + Duration::from_secs(9));
+        let table =
+            TableMetrics { table: "T".to_owned(), rows: 4, memory_bytes: 100, lag: 2, ..TableMetrics::default() };
+        let text = render(&[query], &[table], UNIX_EPOCH + Duration::from_secs(9));
         for line in [
             "process_start_time_seconds 9.0",
             "# TYPE thalweg_query_records_in counter",
@@ -148,6 +191,9 @@ mod tests {
             "thalweg_query_commit_seconds_total{query_id=\"CSAS_A_1\"} 0.5",
             "thalweg_query_late_rows_total{query_id=\"CSAS_A_1\"} 2",
             "thalweg_query_state_memory_bytes{query_id=\"CSAS_A_1\"} 99",
+            "thalweg_table_rows{table=\"T\"} 4",
+            "thalweg_table_bytes_per_key{table=\"T\"} 25",
+            "thalweg_table_lag_records{table=\"T\"} 2",
             "thalweg_query_lag_records{query_id=\"CSAS_A_1\"} 7",
             "thalweg_query_state{query_id=\"CSAS_A_1\",kind=\"persistent\",state=\"RUNNING\"} 1",
         ] {

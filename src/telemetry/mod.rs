@@ -8,4 +8,4 @@ mod logs;
 mod metrics;
 
 pub use logs::{LogLines, start_logging};
-pub use metrics::{METRICS_CONTENT_TYPE, QueryMetrics, render};
+pub use metrics::{METRICS_CONTENT_TYPE, QueryMetrics, TableMetrics, render};
