@@ -25,6 +25,9 @@ use super::scope::Scope;
 /// Rows that are read at once: enough that a batch costs little, few enough that one takes well under a millisecond.
 const BATCH_ROWS: usize = 1024;
 
+/// Keys that are looked up without a thread that may block.
+const MAX_KEYS_AT_ONCE: usize = 16;
+
 impl Engine {
     /// Answers SELECT over a table, and remembers how.
     ///
@@ -89,6 +92,21 @@ impl Engine {
             self.answer_pull(&pull, rows)
         });
         Some(answer)
+    }
+
+    /// Answers a look-up of a few keys that was planned before, if that takes microseconds: the table is read as far as
+    /// anything was committed. `None` in all other cases; then [`Self::query`] answers.
+    pub fn look_up_at_once(self: &Arc<Self>, request: &Request) -> Option<RowStream> {
+        let (pull, literals) = self.pulls.find(request, self.world().next_command)?;
+        let (point, literals) = (pull.point.as_ref()?, literals?);
+        if self.is_closed() || literals.len() > MAX_KEYS_AT_ONCE {
+            return None;
+        }
+        let served = self.served_table(&pull.table).ok()?;
+        let ranges = point.ranges(served.shape(), &literals)?;
+        let snapshot = served.snapshot_at_once()?;
+        let rows = pull.program.run_at(snapshot, ranges, self.evaluation_context(), BATCH_ROWS);
+        self.answer_pull(&pull, rows).ok()
     }
 
     fn evaluation_context(&self) -> EvaluationContext {

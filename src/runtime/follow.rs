@@ -116,6 +116,14 @@ impl Following {
         self.env.wait_until(timeout, || Ok(self.shared.is_behind(&ends) || self.broken().is_some()))
     }
 
+    /// True if everything that is committed now was told as reached. Waits for nothing.
+    ///
+    /// # Errors
+    /// The log refuses.
+    pub fn has_caught_up(&self) -> Result<bool, RuntimeError> {
+        Ok(self.shared.is_behind(&self.ends()?))
+    }
+
     /// Records that are committed and not told yet.
     pub fn lag(&self) -> u64 {
         let Ok(ends) = self.ends() else { return 0 };

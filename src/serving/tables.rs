@@ -91,6 +91,12 @@ impl ServedTable {
         }
         Ok(self.table.snapshot())
     }
+
+    /// The same if there is nothing to wait for.
+    pub fn snapshot_at_once(&self) -> Option<Snapshot> {
+        let is_whole = self.following.has_caught_up().ok()? && self.following.broken().is_none();
+        is_whole.then(|| self.table.snapshot())
+    }
 }
 
 /// All tables that are followed.
