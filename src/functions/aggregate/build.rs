@@ -17,6 +17,7 @@ use super::count_distinct::{CountDistinct, ExactCountDistinct};
 use super::deviation::Deviation;
 use super::distinct::Distinct;
 use super::encoded::Encoded;
+use super::extensions;
 use super::extremes::{ExactExtreme, Extreme};
 use super::groups::Groups;
 use super::histogram::Histogram;
@@ -34,13 +35,13 @@ type State = Box<dyn IncrementalAggregate>;
 pub(super) fn state(call: &AggregateFunction, retracting: bool) -> Option<State> {
     if call.distinct {
         let inner = state(&AggregateFunction { distinct: false, ..call.clone() }, retracting)?;
-        return Some(Distinct::boxed(Encoded::new(&call.arguments), inner));
+        return Some(Distinct::boxed(Encoded::of_equals(&call.arguments), inner));
     }
     if call.name.as_str() == "COUNT" {
         return Some(Groups::boxed(Count));
     }
     let ty = call.arguments.first()?;
-    let values = || Encoded::new(std::slice::from_ref(ty));
+    let values = || Encoded::of_equals(std::slice::from_ref(ty));
     let limit = call.limit.unwrap_or(usize::MAX);
     match call.name.as_str() {
         "ATTR" => Some(Groups::boxed(Attr { values: values() })),
@@ -60,7 +61,7 @@ pub(super) fn state(call: &AggregateFunction, retracting: bool) -> Option<State>
         "SUM" => sum(ty),
         "SUM_LIST" => sum_list(&call.result),
         "TOPK" | "TOPKDISTINCT" => ordered(ty, Tops { call, k: number(call)?, retracting }),
-        _ => None,
+        _ => extensions::state(call, retracting),
     }
 }
 

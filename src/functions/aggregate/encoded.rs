@@ -6,6 +6,7 @@ use datafusion::arrow::array::{Array, ArrayRef, ListArray};
 use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::datatypes::{DataType, Field};
 
+use super::equal_maps;
 use super::ordered::Ordered;
 use super::saved::{load_bytes, save_bytes, take};
 use crate::types::{EncodedRows, NotARow, RowCodec, SqlType};
@@ -17,17 +18,30 @@ const NULL: &[u8] = &[0];
 #[derive(Debug)]
 pub(super) struct Encoded {
     codec: RowCodec,
+    /// Equal maps have equal bytes.
+    sorts_maps: bool,
 }
 
 impl Encoded {
     /// Rows of columns of these types.
     pub(super) fn new(types: &[SqlType]) -> Self {
-        Self { codec: RowCodec::new(types.iter().cloned()) }
+        Self { codec: RowCodec::new(types.iter().cloned()), sorts_maps: false }
+    }
+
+    /// Rows whose bytes are equal where the rows are: the entries of maps are sorted.
+    pub(super) fn of_equals(types: &[SqlType]) -> Self {
+        Self { sorts_maps: types.iter().any(SqlType::contains_map), ..Self::new(types) }
     }
 
     /// The bytes of each row.
     pub(super) fn rows(&self, columns: &[ArrayRef]) -> EncodedRows {
-        self.codec.encode(columns, columns.first().map_or(0, |column| column.len()))
+        let rows = columns.first().map_or(0, |column| column.len());
+        if self.sorts_maps {
+            let typed = columns.iter().zip(self.codec.types());
+            let sorted: Vec<ArrayRef> = typed.map(|(column, ty)| equal_maps::sorted(column, ty)).collect();
+            return self.codec.encode(&sorted, rows);
+        }
+        self.codec.encode(columns, rows)
     }
 
     /// The columns of rows that this made or checked.

@@ -18,6 +18,8 @@ mod counted_set;
 mod deviation;
 mod distinct;
 mod encoded;
+mod equal_maps;
+mod extensions;
 mod extremes;
 mod groups;
 mod histogram;

@@ -1,7 +1,7 @@
 //! Which overload of an aggregate a call means, what it gives, and whether it can be built.
 
-use super::build;
 use super::incremental::{AggregateFunction, IncrementalAggregate, Parameter};
+use super::{build, extensions};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::functions::registry::Argument;
 use crate::functions::{FunctionRegistry, Kind, Returns};
@@ -51,7 +51,7 @@ impl AggregateFunction {
             retracts: !matches!(name.as_str(), "EARLIEST_BY_OFFSET" | "LATEST_BY_OFFSET"),
             retracts_in_ksqldb: retracts_in_ksqldb(name.as_str()) && !distinct,
             keeps_structure: distinct || keeps_structure(name.as_str()),
-            is_extension: distinct,
+            is_extension: distinct || extensions::has(name.as_str()),
             name,
             arguments,
             parameters: parameters.to_vec(),

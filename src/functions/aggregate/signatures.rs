@@ -12,7 +12,7 @@ const ORDERED: [&str; 8] = ["INTEGER", "BIGINT", "DOUBLE", "DATE", "TIME", "TIME
 
 /// All aggregates.
 pub(in crate::functions) fn functions() -> Vec<Function> {
-    vec![
+    let mut all = vec![
         Function::aggregate(
             "ATTR",
             "The value of a group in which all values are the same (NULL counts as a value), else NULL.",
@@ -82,7 +82,9 @@ pub(in crate::functions) fn functions() -> Vec<Function> {
         sum_list(),
         top(),
         top_distinct(),
-    ]
+    ];
+    all.extend(super::extensions::functions());
+    all
 }
 
 /// The type of the first argument.

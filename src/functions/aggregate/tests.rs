@@ -231,6 +231,56 @@ fn rows<'a>(groups: &'a [u32], arguments: &'a [ArrayRef]) -> AggregateRows<'a> {
 }
 
 #[test]
+fn extensions_give_null_of_nothing_and_save_themselves() {
+    check("BOOL_AND", &SqlType::Boolean, "_ true false ~false", "null true false true");
+    check("MEDIAN", &SqlType::Integer, "_ 3 1 2 ~3 ~1 ~2", "null 3.0 2.0 2.0 1.5 2.0 null");
+    check("APPROX_MEDIAN", &SqlType::Double, "_ 1 3 2", "null 1.0 2.0 2.0");
+    let functions = FunctionRegistry::builtin();
+    for function in functions.iter().filter(|function| super::extensions::has(function.name())) {
+        let arguments: Vec<SqlType> = function.overloads()[0]
+            .params()
+            .iter()
+            .map(|param| if param.ty.to_string() == "BOOLEAN" { SqlType::Boolean } else { SqlType::Integer })
+            .collect();
+        let call = resolve(function.name(), &arguments, &[]).unwrap();
+        assert!(call.is_extension && call.retracts && !call.retracts_in_ksqldb);
+        let texts: &[&str] = if arguments[0] == SqlType::Boolean { &["true", "_"] } else { &["1", "2", "4"] };
+        let columns: Vec<ArrayRef> = arguments.iter().map(|ty| column(ty, texts)).collect();
+        let mut state = call.state(false);
+        state.resize(3);
+        state.update(&rows(&vec![0; texts.len()], &columns)).unwrap();
+        let mut bytes = vec![];
+        state.save(0, &mut bytes);
+        state.load(1, &mut bytes.as_slice()).unwrap();
+        state.merge(2, 1).unwrap();
+        let results = state.output(&[0, 2]);
+        assert_eq!(shown(&results, 0), shown(&results, 1), "{}", function.name());
+    }
+}
+
+#[test]
+fn equal_maps_are_one_value_whatever_their_order() {
+    use datafusion::arrow::array::{Int32Builder, MapBuilder, MapFieldNames, StringBuilder};
+    let ty = SqlType::Map(Box::new(SqlType::String), Box::new(SqlType::Integer));
+    let names = MapFieldNames { entry: "entries".to_owned(), key: "key".to_owned(), value: "value".to_owned() };
+    let mut maps = MapBuilder::new(Some(names), StringBuilder::new(), Int32Builder::new());
+    for keys in [["a", "b"], ["b", "a"], ["a", "c"]] {
+        for key in keys {
+            maps.keys().append_value(key);
+            maps.values().append_value(i32::from(key.as_bytes()[0]));
+        }
+        maps.append(true).unwrap();
+    }
+    let columns: [ArrayRef; 1] = [Arc::new(maps.finish())];
+    for (name, expected) in [("COLLECT_SET", "[{a: 97, b: 98}, {a: 97, c: 99}]"), ("COUNT_DISTINCT", "2")] {
+        let mut state = resolve(name, std::slice::from_ref(&ty), &[]).unwrap().state(false);
+        state.resize(1);
+        state.update(&rows(&[0; 3], &columns)).unwrap();
+        assert_eq!(shown(&state.output(&[0]), 0), expected);
+    }
+}
+
+#[test]
 fn what_cannot_be_called_says_why() {
     let error = |name: &str, arguments: &[SqlType], parameters: &[Parameter]| {
         resolve(name, arguments, parameters).unwrap_err().to_string()

@@ -24,7 +24,9 @@ const KNOWN: &str = "
     URL_EXTRACT_PROTOCOL URL_EXTRACT_QUERY UUID";
 
 /// Functions that only we have.
-const OURS: &str = "";
+const OURS: &str = "
+    APPROX_MEDIAN BIT_AND BIT_OR BIT_XOR BOOL_AND BOOL_OR COVAR_POP COVAR_SAMP MEDIAN REGR_AVGX REGR_AVGY REGR_COUNT
+    REGR_INTERCEPT REGR_R2 REGR_SLOPE REGR_SXX REGR_SXY REGR_SYY STDDEV_POP VAR_POP VAR_SAMP";
 
 #[test]
 fn the_functions_are_ksqldbs_and_ours() {
@@ -33,7 +35,8 @@ fn the_functions_are_ksqldbs_and_ours() {
     let found: BTreeSet<&str> = registry.iter().map(|function| function.name()).collect();
     assert_eq!(found, expected);
     let of_ksqldb = |kind: Kind| {
-        registry.iter().filter(|function| function.kind() == kind && !OURS.contains(function.name())).count()
+        let is_ours = |name: &str| OURS.split_whitespace().any(|ours| ours == name);
+        registry.iter().filter(|function| function.kind() == kind && !is_ours(function.name())).count()
     };
     assert_eq!([Kind::Scalar, Kind::Aggregate, Kind::Table].map(of_ksqldb), [129, 18, 2]);
 }

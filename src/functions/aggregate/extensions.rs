@@ -1,0 +1,356 @@
+//! Aggregates that ksqlDB does not have, over the accumulators of DataFusion.
+//!
+//! Left out, because their state would not survive an upgrade: APPROX_DISTINCT hashes as its version likes (there is
+//! COUNT_DISTINCT); because they are ours under another name: ARRAY_AGG, FIRST_VALUE, LAST_VALUE, CORR.
+//!
+//! Saved: what the accumulator gives as its state, as a row of `RowCodec` with unsigned numbers as BIGINT; where rows may be
+//! taken back, all rows as `CountedSet` is. A row is never taken back from an accumulator, but the result computed anew.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, new_null_array};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema};
+use datafusion::common::DataFusionError;
+use datafusion::functions_aggregate::{
+    approx_median, bit_and_or_xor, bool_and_or, covariance, median, regr, stddev, variance,
+};
+use datafusion::logical_expr::{Accumulator, AggregateUDF};
+use datafusion::physical_expr::aggregate::{AggregateExprBuilder, AggregateFunctionExpr};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_plan::PhysicalExpr;
+
+use super::counted_set::CountedSet;
+use super::encoded::Encoded;
+use super::groups::{Fold, Groups};
+use super::incremental::{AggregateFunction, IncrementalAggregate};
+use crate::functions::Function;
+use crate::types::{EncodedRows, NotARow, SqlType};
+
+/// What an extension takes and gives.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    /// Integers of one type, and gives it.
+    Bits,
+    /// BOOLEAN, and gives it.
+    Flags,
+    /// So many numbers of any type but DECIMAL, as doubles; gives DOUBLE.
+    Reals(usize),
+    /// Two numbers, as doubles; gives BIGINT.
+    CountOfPairs,
+}
+
+type Udaf = fn() -> Arc<AggregateUDF>;
+
+/// All extensions: name, kind, what it gives, DataFusion's function.
+const EXTENSIONS: &[(&str, Kind, &str, Udaf)] = &[
+    ("APPROX_MEDIAN", Kind::Reals(1), "About the median of the values of a group.", approx_median::approx_median_udaf),
+    ("BIT_AND", Kind::Bits, "The bits that all values of a group have.", bit_and_or_xor::bit_and_udaf),
+    ("BIT_OR", Kind::Bits, "The bits that any value of a group has.", bit_and_or_xor::bit_or_udaf),
+    ("BIT_XOR", Kind::Bits, "The bits that an odd number of values of a group have.", bit_and_or_xor::bit_xor_udaf),
+    ("BOOL_AND", Kind::Flags, "True if all values of a group are.", bool_and_or::bool_and_udaf),
+    ("BOOL_OR", Kind::Flags, "True if any value of a group is.", bool_and_or::bool_or_udaf),
+    ("COVAR_POP", Kind::Reals(2), "The covariance of two columns over a group.", covariance::covar_pop_udaf),
+    ("COVAR_SAMP", Kind::Reals(2), "The sample covariance of two columns over a group.", covariance::covar_samp_udaf),
+    ("MEDIAN", Kind::Reals(1), "The median of the values of a group, which are all kept.", median::median_udaf),
+    ("REGR_AVGX", Kind::Reals(2), "The mean of x over the pairs of a group.", regr::regr_avgx_udaf),
+    ("REGR_AVGY", Kind::Reals(2), "The mean of y over the pairs of a group.", regr::regr_avgy_udaf),
+    ("REGR_COUNT", Kind::CountOfPairs, "How many pairs a group has.", regr::regr_count_udaf),
+    (
+        "REGR_INTERCEPT",
+        Kind::Reals(2),
+        "Where the line through the pairs of a group starts.",
+        regr::regr_intercept_udaf,
+    ),
+    ("REGR_R2", Kind::Reals(2), "How well a line fits the pairs of a group, from 0 to 1.", regr::regr_r2_udaf),
+    ("REGR_SLOPE", Kind::Reals(2), "The slope of the line through the pairs of a group.", regr::regr_slope_udaf),
+    ("REGR_SXX", Kind::Reals(2), "The squared distances of x from its mean over a group.", regr::regr_sxx_udaf),
+    (
+        "REGR_SXY",
+        Kind::Reals(2),
+        "The distances of x and y from their means, multiplied, over a group.",
+        regr::regr_sxy_udaf,
+    ),
+    ("REGR_SYY", Kind::Reals(2), "The squared distances of y from its mean over a group.", regr::regr_syy_udaf),
+    ("STDDEV_POP", Kind::Reals(1), "The standard deviation of the values of a group.", stddev::stddev_pop_udaf),
+    ("VAR_POP", Kind::Reals(1), "The variance of the values of a group.", variance::var_pop_udaf),
+    ("VAR_SAMP", Kind::Reals(1), "The sample variance of the values of a group.", variance::var_samp_udaf),
+];
+
+/// The signatures of all extensions.
+pub(super) fn functions() -> impl Iterator<Item = Function> {
+    EXTENSIONS.iter().map(|(name, kind, description, _)| {
+        let function = Function::aggregate(name, description);
+        let numbers = ["INTEGER", "BIGINT", "DOUBLE"];
+        match kind {
+            Kind::Bits => ["INTEGER", "BIGINT"]
+                .iter()
+                .fold(function, |function, ty| function.stateful(&format!("value {ty}"), ty)),
+            Kind::Flags => function.stateful("value BOOLEAN", "BOOLEAN"),
+            Kind::Reals(1) => {
+                numbers.iter().fold(function, |function, ty| function.stateful(&format!("value {ty}"), "DOUBLE"))
+            }
+            Kind::Reals(_) | Kind::CountOfPairs => {
+                let gives = if matches!(kind, Kind::CountOfPairs) { "BIGINT" } else { "DOUBLE" };
+                numbers.iter().fold(function, |function, ty| function.stateful(&format!("y {ty}, x {ty}"), gives))
+            }
+        }
+    })
+}
+
+/// True if ksqlDB has no aggregate of this name.
+pub(super) fn has(name: &str) -> bool {
+    EXTENSIONS.iter().any(|(known, ..)| *known == name)
+}
+
+/// Empty state of a call; `None` if it is none of the extensions.
+pub(super) fn state(call: &AggregateFunction, retracting: bool) -> Option<Box<dyn IncrementalAggregate>> {
+    let (_, kind, _, udaf) = EXTENSIONS.iter().find(|(name, ..)| *name == call.name.as_str())?;
+    let inputs = match kind {
+        Kind::Bits | Kind::Flags => call.arguments.iter().map(SqlType::arrow).collect(),
+        Kind::Reals(_) | Kind::CountOfPairs => vec![DataType::Float64; call.arguments.len()],
+    };
+    let adapted = Adapted::new(udaf(), inputs, call).ok()?;
+    Some(if retracting {
+        Groups::boxed(Recomputed { rows: Encoded::new(&call.arguments), adapted })
+    } else {
+        Groups::boxed(adapted)
+    })
+}
+
+/// One of DataFusion's aggregates over accumulators.
+#[derive(Debug)]
+struct Adapted {
+    function: Arc<AggregateFunctionExpr>,
+    /// What the accumulator takes.
+    inputs: Vec<DataType>,
+    /// What the call gives.
+    result: DataType,
+    /// What the accumulator gives as its state, and as which types that is saved.
+    state: Vec<FieldRef>,
+    saved: Encoded,
+    saved_types: Vec<DataType>,
+}
+
+/// An accumulator, made with the first row. It has to be changed to be read.
+type Cell = RefCell<Option<Box<dyn Accumulator>>>;
+
+impl Adapted {
+    fn new(udaf: Arc<AggregateUDF>, inputs: Vec<DataType>, call: &AggregateFunction) -> Result<Self, DataFusionError> {
+        let name = |i: usize| format!("a{i}");
+        let fields: Vec<Field> =
+            inputs.iter().enumerate().map(|(i, ty)| Field::new(name(i), ty.clone(), true)).collect();
+        let column = |i: usize| -> Arc<dyn PhysicalExpr> { Arc::new(Column::new(&name(i), i)) };
+        let function = AggregateExprBuilder::new(udaf, (0..inputs.len()).map(column).collect())
+            .schema(Arc::new(Schema::new(fields)))
+            .alias(call.name.as_str())
+            .build()?;
+        let state = function.state_fields()?;
+        let saved_types: Option<Vec<SqlType>> = state.iter().map(|field| saved_type(field.data_type())).collect();
+        let saved_types =
+            saved_types.ok_or_else(|| DataFusionError::NotImplemented(format!("state of {}", call.name)))?;
+        Ok(Self {
+            function: Arc::new(function),
+            inputs,
+            result: call.result.arrow(),
+            state,
+            saved: Encoded::new(&saved_types),
+            saved_types: saved_types.iter().map(SqlType::arrow).collect(),
+        })
+    }
+
+    fn accumulator(&self) -> Result<Box<dyn Accumulator>, String> {
+        self.function.create_accumulator().map_err(message)
+    }
+
+    fn inputs(&self, arguments: &[ArrayRef]) -> Vec<ArrayRef> {
+        let convert = |(array, ty): (&ArrayRef, &DataType)| cast(array, ty).expect("numbers become doubles");
+        arguments.iter().zip(&self.inputs).map(convert).collect()
+    }
+
+    /// The result of an accumulator; NULL if it has none.
+    fn result(&self, accumulator: &mut dyn Accumulator) -> ArrayRef {
+        let result = accumulator.evaluate().and_then(|value| value.to_array()).ok();
+        result.and_then(|array| cast(&array, &self.result).ok()).unwrap_or_else(|| new_null_array(&self.result, 1))
+    }
+
+    /// The arrays of an accumulator's state. Some give their values away: the accumulator is made anew.
+    fn take_state(&self, cell: &Cell) -> Option<Vec<ArrayRef>> {
+        let mut held = cell.borrow_mut();
+        let state = held.as_mut()?.state().ok()?;
+        let state: Vec<ArrayRef> = state.iter().map(|value| value.to_array().ok()).collect::<Option<_>>()?;
+        let mut anew = self.accumulator().ok()?;
+        anew.merge_batch(&state).ok()?;
+        *held = Some(anew);
+        Some(state)
+    }
+}
+
+/// The SQL type that part of a state is saved as.
+fn saved_type(ty: &DataType) -> Option<SqlType> {
+    match ty {
+        DataType::UInt64 => Some(SqlType::BigInt),
+        DataType::List(element) => Some(SqlType::Array(Box::new(saved_type(element.data_type())?))),
+        other => SqlType::from_arrow(other),
+    }
+}
+
+fn message(error: DataFusionError) -> String {
+    error.strip_backtrace()
+}
+
+impl Fold for Adapted {
+    type State = Cell;
+    type Input<'a> = Vec<ArrayRef>;
+    type Output = Vec<ArrayRef>;
+
+    fn empty(&self) -> Cell {
+        RefCell::new(None)
+    }
+
+    fn read<'a>(&self, arguments: &'a [ArrayRef]) -> Vec<ArrayRef> {
+        self.inputs(arguments)
+    }
+
+    fn add(&self, state: &mut Cell, input: &Vec<ArrayRef>, row: usize) -> Result<(), String> {
+        let held = state.get_mut();
+        let accumulator = match held {
+            Some(accumulator) => accumulator,
+            None => held.insert(self.accumulator()?),
+        };
+        let row: Vec<ArrayRef> = input.iter().map(|column| column.slice(row, 1)).collect();
+        accumulator.update_batch(&row).map_err(message)
+    }
+
+    fn remove(&self, _state: &mut Cell, _input: &Vec<ArrayRef>, _row: usize) -> Result<(), String> {
+        Err("a row of a stream cannot be taken back".to_owned())
+    }
+
+    fn output(&self, rows: usize) -> Vec<ArrayRef> {
+        Vec::with_capacity(rows)
+    }
+
+    fn put(&self, state: &Cell, output: &mut Vec<ArrayRef>) {
+        let empty = || self.accumulator().map(|mut accumulator| self.result(&mut *accumulator));
+        output.push(match state.borrow_mut().as_mut() {
+            Some(accumulator) => self.result(&mut **accumulator),
+            None => empty().unwrap_or_else(|_| new_null_array(&self.result, 1)),
+        });
+    }
+
+    fn finish(&self, output: Vec<ArrayRef>) -> ArrayRef {
+        let arrays: Vec<_> = output.iter().map(AsRef::as_ref).collect();
+        if arrays.is_empty() {
+            return new_null_array(&self.result, 0);
+        }
+        datafusion::arrow::compute::concat(&arrays).expect("results have the type of the call")
+    }
+
+    fn merge(&self, state: &mut Cell, other: Cell) -> Result<(), String> {
+        if let Some(taken) = self.take_state(&other) {
+            let held = state.get_mut();
+            let accumulator = match held {
+                Some(accumulator) => accumulator,
+                None => held.insert(self.accumulator()?),
+            };
+            accumulator.merge_batch(&taken).map_err(message)?;
+        }
+        Ok(())
+    }
+
+    fn save(&self, state: &Cell, out: &mut Vec<u8>) {
+        let Some(taken) = self.take_state(state) else { return out.push(0) };
+        out.push(1);
+        let convert = |(array, ty): (&ArrayRef, &DataType)| {
+            cast(array, ty).expect("what is counted fits a BIGINT, and the other types are kept")
+        };
+        let columns: Vec<ArrayRef> = taken.iter().zip(&self.saved_types).map(convert).collect();
+        out.extend_from_slice(self.saved.rows(&columns).get(0));
+    }
+
+    fn load(&self, bytes: &mut &[u8]) -> Result<Cell, NotARow> {
+        let length = bytes.len();
+        let not_a_row = NotARow(length);
+        if !<bool as super::saved::Saved>::load(bytes)? {
+            return Ok(RefCell::new(None));
+        }
+        let row = self.saved.take(bytes)?;
+        let columns = self.saved.columns([row]);
+        let convert = |(array, field): (&ArrayRef, &FieldRef)| cast(array, field.data_type()).map_err(|_| not_a_row);
+        let state: Vec<ArrayRef> = columns.iter().zip(&self.state).map(convert).collect::<Result<_, _>>()?;
+        let mut accumulator = self.accumulator().map_err(|_| not_a_row)?;
+        accumulator.merge_batch(&state).map_err(|_| not_a_row)?;
+        Ok(RefCell::new(Some(accumulator)))
+    }
+
+    fn heap_bytes(&self, state: &Cell) -> usize {
+        state.borrow().as_ref().map_or(0, |accumulator| accumulator.size())
+    }
+}
+
+/// One of DataFusion's aggregates over rows that may be taken back: computed anew from all rows for each result.
+#[derive(Debug)]
+struct Recomputed {
+    rows: Encoded,
+    adapted: Adapted,
+}
+
+impl Fold for Recomputed {
+    type State = CountedSet;
+    type Input<'a> = EncodedRows;
+    type Output = Vec<ArrayRef>;
+
+    fn empty(&self) -> CountedSet {
+        CountedSet::default()
+    }
+
+    fn read<'a>(&self, arguments: &'a [ArrayRef]) -> EncodedRows {
+        self.rows.rows(arguments)
+    }
+
+    fn add(&self, state: &mut CountedSet, input: &EncodedRows, row: usize) -> Result<(), String> {
+        state.add(input.get(row), 1);
+        Ok(())
+    }
+
+    fn remove(&self, state: &mut CountedSet, input: &EncodedRows, row: usize) -> Result<(), String> {
+        state.add(input.get(row), -1);
+        Ok(())
+    }
+
+    fn output(&self, rows: usize) -> Vec<ArrayRef> {
+        Vec::with_capacity(rows)
+    }
+
+    fn put(&self, state: &CountedSet, output: &mut Vec<ArrayRef>) {
+        let repeated = state.present().flat_map(|(row, count)| (0..count).map(move |_| row));
+        let columns = self.adapted.inputs(&self.rows.columns(repeated));
+        let result = self.adapted.accumulator().and_then(|mut accumulator| {
+            accumulator.update_batch(&columns).map_err(message)?;
+            Ok(self.adapted.result(&mut *accumulator))
+        });
+        output.push(result.unwrap_or_else(|_| new_null_array(&self.adapted.result, 1)));
+    }
+
+    fn finish(&self, output: Vec<ArrayRef>) -> ArrayRef {
+        self.adapted.finish(output)
+    }
+
+    fn merge(&self, state: &mut CountedSet, other: CountedSet) -> Result<(), String> {
+        state.merge(other);
+        Ok(())
+    }
+
+    fn save(&self, state: &CountedSet, out: &mut Vec<u8>) {
+        state.save(out);
+    }
+
+    fn load(&self, bytes: &mut &[u8]) -> Result<CountedSet, NotARow> {
+        CountedSet::load(&self.rows, bytes)
+    }
+
+    fn heap_bytes(&self, state: &CountedSet) -> usize {
+        state.heap_bytes()
+    }
+}
