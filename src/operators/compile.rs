@@ -1,22 +1,25 @@
 //! Operator nodes of a graph to operators that run.
 
-use crate::diagnostics::Diagnostic;
+use crate::diagnostics::{Code, Diagnostic};
 use crate::expressions::{EdgeSchema, Predicate, Projection};
 use crate::functions::FunctionRegistry;
 use crate::planner::graph::{OperatorKind, OperatorNode, ProjectColumn};
 
 use super::{Filter, FlatMap, Operator, Project, Remember, RequireKey, aggregate};
 
-/// The operator that runs `node` over batches of the edge `input`, with keys hashed to `slots`.
+/// The operator that runs `node` over batches of the edges `inputs`, port by port, with keys hashed to `slots`.
 ///
 /// # Errors
 /// An expression of the node does not compile over the edge: the graph was written by another version.
 pub fn compile(
     node: &OperatorNode,
-    input: &EdgeSchema,
+    inputs: &[EdgeSchema],
     functions: &FunctionRegistry,
     slots: u16,
 ) -> Result<Box<dyn Operator>, Diagnostic> {
+    let [input, ..] = inputs else {
+        return Err(Diagnostic::new(Code::Internal, format!("operator {} has no input", node.name)));
+    };
     Ok(match &node.kind {
         OperatorKind::Filter { predicate } => {
             Box::new(Filter::new(Predicate::compile("WHERE", predicate, input, functions)?))

@@ -9,6 +9,7 @@ use super::compatibility;
 use super::context::PlanContext;
 use super::function_kinds::{calls, is_call};
 use super::group_by;
+use super::join_chain;
 use super::joins::{self, JoinKey, Joined};
 use super::magic_timestamp;
 use super::names::{NameGenerator, unique};
@@ -147,7 +148,10 @@ impl Analyzer<'_> {
 
     fn run(&self) -> Result<Analyzed, Diagnostic> {
         let query = self.query;
-        let mut plan = Plan::Source(self.scope.source_node());
+        let (mut plan, join_key) = match &self.joined {
+            None => (Plan::Source(self.scope.source_node()), vec![]),
+            Some(joined) => join_chain::plan(&self.scope, joined),
+        };
         if let Some(condition) = &query.filter {
             let predicate = self.condition("WHERE", condition, plan.schema())?;
             plan = Plan::Filter(FilterNode { input: Box::new(plan), predicate });
@@ -175,7 +179,7 @@ impl Analyzer<'_> {
         for column in &mut columns {
             column.ty = Some(self.column_type(column, plan.schema())?);
         }
-        let columns = match self.target {
+        let mut columns = match self.target {
             Target::Sink(sink) => {
                 let what = if repartitioned { "partitioning expression" } else { select::KEY_COLUMN };
                 select::for_sink(self, columns, &select.key, sink, what)?
@@ -183,13 +187,15 @@ impl Analyzer<'_> {
             Target::Client => columns,
         };
         select::check_duplicates(&columns)?;
+        if !repartitioned {
+            // A side whose column is the key may not be there, or be gone: the join knows the key all the same.
+            for column in &mut columns {
+                if let Some(part) = column.key.and_then(|position| join_key.get(position)) {
+                    column.expr = Expr::column(part.clone());
+                }
+            }
+        }
         self.project(plan, columns, self.result_kind(), self.result_window())
-    }
-
-    /// Clauses that parse and are checked, and cannot run yet.
-    fn unbuilt(&self) -> Option<Diagnostic> {
-        let join = self.query.joins.first()?;
-        Some(Diagnostic::not_implemented("JOIN").at(join.span))
     }
 
     /// The SELECT list over `input`; `kind` and `window` are the result's.
@@ -226,7 +232,7 @@ impl Analyzer<'_> {
         let plan = Plan::Project(ProjectNode { input: Box::new(input), columns: project, schema });
         let keyless = output.iter().all(|column| !column.is_key);
         let sources = self.sources();
-        Ok(Analyzed { plan, columns: output, sources, keyless, kind, window, unbuilt: self.unbuilt() })
+        Ok(Analyzed { plan, columns: output, sources, keyless, kind, window, unbuilt: None })
     }
 
     fn name_generator(&self) -> NameGenerator {

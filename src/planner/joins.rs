@@ -1,16 +1,17 @@
 //! JOIN: the form of conditions, which sources join in which way, and what the result's key may be.
-//!
-//! As with GROUP BY, analysis goes down to the schema of the result, and what passes is refused by name at the end.
+
+use std::time::Duration;
 
 use super::analyze::Analyzer;
 use super::context::PlanContext;
+use super::graph::{self, JoinMethod};
 use super::rewrite::columns_of;
 use super::scope::{Scope, ScopeRelation, ScopeRole};
 use crate::catalog::Source;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::expressions::EdgeSchema;
 use crate::formats::FormatName;
-use crate::sql::ast::{BinaryOp, Expr, ExprKind, Join, JoinKind, Query, SourceKind};
+use crate::sql::ast::{BinaryOp, Expr, ExprKind, Join, JoinKind, Query, SourceKind, Within};
 use crate::types::{Name, SqlType, WindowInfo, WindowType};
 
 /// What the joins of a query make.
@@ -22,6 +23,24 @@ pub(super) struct Joined {
     pub(super) window: Option<WindowInfo>,
     /// The columns of the edge that may be the result's key.
     pub(super) key: JoinKey,
+    /// The joins in order.
+    pub(super) steps: Vec<Step>,
+}
+
+/// One join of a left-deep chain.
+#[derive(Debug)]
+pub(super) struct Step {
+    /// Position of the joined source among the relations.
+    pub(super) right_index: usize,
+    pub(super) kind: graph::JoinKind,
+    pub(super) method: JoinMethod,
+    /// The left side of the condition; `None` if it is the key that the rows so far have already.
+    pub(super) left: Option<Expr>,
+    pub(super) right: Expr,
+    /// Type of both sides.
+    pub(super) ty: SqlType,
+    /// True if rows of the same window meet only.
+    pub(super) windowed: bool,
 }
 
 /// What may be the key of a join's result.
@@ -60,6 +79,7 @@ pub(super) fn analyze(analyzer: &Analyzer<'_>, edge: &EdgeSchema) -> Result<Join
     }
     let mut foreign_key = None;
     let mut ty = SqlType::String;
+    let mut steps: Vec<Step> = Vec::with_capacity(query.joins.len());
     for (index, join) in query.joins.iter().enumerate() {
         let condition = condition(analyzer, join, index + 1)?;
         ty = key_type(&condition, analyzer, edge)?;
@@ -67,7 +87,27 @@ pub(super) fn analyze(analyzer: &Analyzer<'_>, edge: &EdgeSchema) -> Result<Join
         kind = result_kind(&condition, kind, &right.source)?;
         check_primary_key(&condition, right, kind)?;
         let keeps_key = equal.contains(&condition.left);
-        if kind == SourceKind::Table && !keeps_key {
+        let is_foreign = kind == SourceKind::Table && !keeps_key;
+        steps.push(Step {
+            right_index: condition.right_index,
+            kind: match join.kind {
+                JoinKind::Inner => graph::JoinKind::Inner,
+                JoinKind::Left => graph::JoinKind::Left,
+                JoinKind::Right => graph::JoinKind::Right,
+                JoinKind::Full => graph::JoinKind::Full,
+            },
+            method: match &join.within {
+                Some(within) => streams(within),
+                None if kind == SourceKind::Stream => JoinMethod::StreamTable,
+                None if is_foreign => JoinMethod::ForeignKey { primary_key: key_of(&scope.relations[0]) },
+                None => JoinMethod::Tables,
+            },
+            left: (steps.is_empty() || !keeps_key).then(|| condition.left.clone()),
+            right: condition.right.clone(),
+            ty: ty.clone(),
+            windowed: right.source.window.is_some(),
+        });
+        if is_foreign {
             check_foreign_key(&condition, index, scope)?;
             foreign_key = Some(key_of(&scope.relations[0]));
             continue;
@@ -88,7 +128,20 @@ pub(super) fn analyze(analyzer: &Analyzer<'_>, edge: &EdgeSchema) -> Result<Join
         _ if viable.is_empty() => JoinKey::Synthetic(ty),
         _ => JoinKey::AnyOf(viable),
     };
-    Ok(Joined { kind, window: scope.relations[0].source.window, key })
+    Ok(Joined { kind, window: scope.relations[0].source.window, key, steps })
+}
+
+/// How two streams are joined. Without a GRACE PERIOD rows wait as long as older versions of Kafka Streams let them.
+fn streams(within: &Within) -> JoinMethod {
+    const DAY_MS: i64 = 86_400_000;
+    let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+    let before_ms = millis(within.before);
+    JoinMethod::Streams {
+        before_ms,
+        after_ms: millis(within.after),
+        grace_ms: within.grace.map_or_else(|| DAY_MS.saturating_sub(before_ms.saturating_mul(2)).max(0), millis),
+        waits: within.grace.is_some(),
+    }
 }
 
 /// Every source once, and in a format that joins can read.
@@ -281,7 +334,7 @@ fn check_windows(condition: &Condition<'_>, scope: &Scope, index: usize) -> Resu
 }
 
 /// The key columns of a source, as the edge calls them.
-fn key_of(relation: &ScopeRelation) -> Vec<Name> {
+pub(super) fn key_of(relation: &ScopeRelation) -> Vec<Name> {
     let keys = relation.columns.iter().filter(|column| column.role == ScopeRole::Key);
     keys.map(|column| column.edge.clone()).collect()
 }

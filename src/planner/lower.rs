@@ -6,15 +6,17 @@
 //!   needs its old rows
 //! ```
 //!
+//! The two sides of a join are stages of their own, dealt by the join key to the stage of the join.
+//!
 //! Names of stages and operators are part of the written form: state is found by them.
 
 use std::collections::BTreeSet;
 
 use super::graph::{
-    Emission, Encoding, GRAPH_VERSION, Input, OperatorGraph, OperatorKind, OperatorNode, Output, ProjectColumn,
-    SinkOutput, SourceColumn, SourceInput, Stage,
+    Emission, Encoding, GRAPH_VERSION, Input, JoinMethod, OperatorGraph, OperatorKind, OperatorNode, Output,
+    ProjectColumn, SinkOutput, SourceColumn, SourceInput, Stage,
 };
-use super::plan::{AggregateNode, FlatMapNode, PartitionByNode, Plan, SinkNode, SourceNode};
+use super::plan::{AggregateNode, FlatMapNode, JoinNode, PartitionByNode, Plan, SinkNode, SourceNode};
 use super::rewrite::columns_of;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::expressions::{EdgeColumn, EdgeSchema};
@@ -25,6 +27,9 @@ use crate::types::Name;
 pub(super) const PARTITION_BY: &str = "PartitionBy";
 /// The name of the operator that computes the keys and arguments of an aggregation.
 pub(super) const GROUP_BY: &str = "GroupBy";
+
+/// The name of the operator that computes the key of one side of a join.
+pub(super) const JOIN_KEY: &str = "JoinKey";
 
 /// Lowers a plan; without a sink at its root the rows go to a client.
 pub(super) fn lower(plan: &Plan, slots: u16) -> Result<OperatorGraph, Diagnostic> {
@@ -51,7 +56,7 @@ struct Stages {
 
 struct OpenStage {
     name: String,
-    input: Input,
+    inputs: Vec<Input>,
     operators: Vec<OperatorNode>,
     encoding: Encoding,
 }
@@ -82,7 +87,7 @@ impl Stages {
             Plan::PartitionBy(node) => self.partition_by(node, wanted),
             Plan::FlatMap(node) => self.flat_map(node, wanted),
             Plan::Aggregate(node) => self.aggregate(node, old),
-            Plan::Join(_) => Err(Diagnostic::not_implemented("JOIN")),
+            Plan::Join(node) => self.join(node, wanted, old),
             Plan::Project(node) => {
                 let exprs = node.columns.iter().map(|column| &column.expr);
                 self.chain(&node.input, &with_reads(&Wanted::new(), exprs), old)?;
@@ -127,8 +132,8 @@ impl Stages {
             schema: schema.clone(),
         };
         let encoding = if source.is_table() { Encoding::Upsert } else { Encoding::Append };
-        self.open =
-            Some(OpenStage { name: "Source".to_owned(), input: Input::Source(input), operators: vec![], encoding });
+        let name = self.stage_name("Source");
+        self.open = Some(OpenStage { name, inputs: vec![Input::Source(input)], operators: vec![], encoding });
         Ok(schema)
     }
 
@@ -179,14 +184,88 @@ impl Stages {
         self.operator("Aggregate", OperatorKind::Aggregate(node.aggregation.clone()), node.schema.clone())
     }
 
+    /// Both sides are dealt by their keys to one stage; a foreign-key join is dealt on to the left table's key.
+    fn join(&mut self, node: &JoinNode, wanted: &Wanted, old: OldRows) -> Result<EdgeSchema, Diagnostic> {
+        let joining = &node.joining;
+        let (by_foreign_key, primary_key) = match &joining.method {
+            JoinMethod::ForeignKey { primary_key } => (true, &primary_key[..]),
+            JoinMethod::Streams { .. } | JoinMethod::StreamTable | JoinMethod::Tables => (false, &[][..]),
+        };
+        let mut on_left = wanted.clone();
+        on_left.extend(primary_key.iter().cloned());
+        let left_rows = if by_foreign_key { OldRows::Wanted } else { OldRows::Dropped };
+        let left =
+            self.join_side(&node.left, &node.left_computed, &joining.left_key, (&on_left, &node.schema), left_rows)?;
+        let left_inputs = self.open.take().map(|stage| stage.inputs).ok_or_else(no_stage)?;
+        let right = self.join_side(
+            &node.right,
+            &node.right_computed,
+            &joining.right_key,
+            (wanted, &node.schema),
+            OldRows::Dropped,
+        )?;
+        let stage = self.open.as_mut().ok_or_else(no_stage)?;
+        stage.inputs.splice(0..0, left_inputs);
+        let keeps_old = if old == OldRows::Wanted { Encoding::Changelog } else { Encoding::Upsert };
+        stage.encoding = match joining.method {
+            JoinMethod::Streams { .. } | JoinMethod::StreamTable => Encoding::Append,
+            JoinMethod::Tables => keeps_old,
+            JoinMethod::ForeignKey { .. } => Encoding::Upsert,
+        };
+        let key = joining.key.iter().filter_map(|name| edge_column(&node.schema, name));
+        let columns = key.chain(left.columns().iter().cloned()).chain(right.columns().iter().cloned()).collect();
+        let edge = self.operator("Join", OperatorKind::Join(joining.clone()), EdgeSchema::new(columns))?;
+        if !by_foreign_key {
+            return Ok(edge);
+        }
+        self.exchange(&edge, &joining.key, "Resolve")?;
+        self.set_encoding(keeps_old);
+        let resolve = OperatorKind::Resolve { key: joining.key.clone(), foreign_key: joining.left_key.clone() };
+        self.operator("Resolve", resolve, edge)
+    }
+
+    /// One side of a join, up to the exchange by its key.
+    fn join_side(
+        &mut self,
+        side: &Plan,
+        computed: &[ProjectColumn],
+        key: &[Name],
+        (wanted, joined): (&Wanted, &EdgeSchema),
+        old: OldRows,
+    ) -> Result<EdgeSchema, Diagnostic> {
+        let mut kept: Wanted = wanted.iter().chain(key).cloned().collect();
+        kept.retain(|name| side.schema().index_of(name).is_some());
+        let below = with_reads(&kept, computed.iter().map(|column| &column.expr));
+        let mut edge = self.chain(side, &below, old)?;
+        if !computed.is_empty() {
+            let passed: Vec<EdgeColumn> =
+                edge.columns().iter().filter(|column| kept.contains(&column.name)).cloned().collect();
+            let columns = passed.iter().map(|column| ProjectColumn {
+                name: column.name.clone(),
+                expr: Expr::column(column.name.clone()),
+                needs_value: false,
+            });
+            let columns = columns.chain(computed.iter().cloned()).collect();
+            let types = computed.iter().filter_map(|column| edge_column(joined, &column.name));
+            let schema = EdgeSchema::new(passed.into_iter().chain(types).collect());
+            edge = self.operator(JOIN_KEY, OperatorKind::Project { columns }, schema)?;
+        }
+        self.exchange(&edge, key, "Join")?;
+        Ok(edge)
+    }
+
     /// Ends the stage: its rows are dealt by `key` to a new one.
     fn exchange(&mut self, edge: &EdgeSchema, key: &[Name], next: &str) -> Result<(), Diagnostic> {
         let encoding = self.open.as_ref().map_or(Encoding::Append, |stage| stage.encoding);
         self.close(Output::Exchange { key: positions(edge, key)? })?;
         let input = Input::Exchange { stage: self.done.len() - 1 };
-        let name = numbered(next, |name| self.done.iter().any(|stage| stage.name == name));
-        self.open = Some(OpenStage { name, input, operators: vec![], encoding });
+        let name = self.stage_name(next);
+        self.open = Some(OpenStage { name, inputs: vec![input], operators: vec![], encoding });
         Ok(())
+    }
+
+    fn stage_name(&self, name: &str) -> String {
+        numbered(name, |name| self.done.iter().any(|stage| stage.name == name))
     }
 
     /// What the operators from here on put on their edges.
@@ -221,7 +300,7 @@ impl Stages {
 
     fn close(&mut self, output: Output) -> Result<(), Diagnostic> {
         let stage = self.open.take().ok_or_else(no_stage)?;
-        self.done.push(Stage { name: stage.name, inputs: vec![stage.input], operators: stage.operators, output });
+        self.done.push(Stage { name: stage.name, inputs: stage.inputs, operators: stage.operators, output });
         Ok(())
     }
 }

@@ -26,6 +26,7 @@ mod explain;
 mod function_kinds;
 mod group_by;
 mod insert_select;
+mod join_chain;
 mod joins;
 mod key_access;
 mod lower;

@@ -151,6 +151,19 @@ impl Scope {
         }
     }
 
+    /// The node that reads one source of a join.
+    pub(super) fn relation_node(&self, index: usize) -> SourceNode {
+        let relation = &self.relations[index];
+        let columns = || relation.columns.iter().filter(|column| column.role != ScopeRole::SyntheticKey);
+        SourceNode {
+            source: Arc::clone(&relation.source),
+            columns: columns().map(|column| column.from.clone()).collect(),
+            schema: EdgeSchema::new(
+                columns().map(|column| EdgeColumn { name: column.edge.clone(), ty: column.ty.clone() }).collect(),
+            ),
+        }
+    }
+
     /// The column of this name on the edge.
     pub(super) fn by_edge(&self, edge: &Name) -> Option<&ScopeColumn> {
         self.relations.iter().flat_map(|relation| &relation.columns).find(|column| column.edge == *edge)

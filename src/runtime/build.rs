@@ -270,17 +270,23 @@ fn changelogs(
 /// The operators of a stage, and the edge behind the last one.
 fn chain(env: &Environment, plan: &Plan<'_>, stage: &Stage) -> Result<(Chain, EdgeSchema), BuildError> {
     let graph = plan.graph;
-    let mut edge = match stage.inputs.first() {
-        Some(Input::Source(source)) => source.schema.clone(),
-        Some(Input::Exchange { stage }) => edge_behind(graph, *stage)?,
-        None => return Err(BuildError::Graph(format!("stage {} has no input", stage.name))),
-    };
+    // The first operator takes all inputs of the stage, every other one what the one before it gives.
+    let mut edges = stage
+        .inputs
+        .iter()
+        .map(|input| match input {
+            Input::Source(source) => Ok(source.schema.clone()),
+            Input::Exchange { stage } => edge_behind(graph, *stage),
+        })
+        .collect::<Result<Vec<_>, _>>()?;
     let mut compiled: Vec<Box<dyn Operator>> = Vec::with_capacity(stage.operators.len());
     for node in &stage.operators {
-        let operator = (env.compile)(node, &edge, &env.functions, graph.slots)?;
+        let operator = (env.compile)(node, &edges, &env.functions, graph.slots)?;
         compiled.push(if cfg!(debug_assertions) { Box::new(Checked::new(node, operator)) } else { operator });
-        edge = node.schema.clone();
+        edges = vec![node.schema.clone()];
     }
+    let edge = edges.into_iter().next();
+    let edge = edge.ok_or_else(|| BuildError::Graph(format!("stage {} has no input", stage.name)))?;
     Ok((Chain::new(compiled, plan.durable.is_none()), edge))
 }
 

@@ -59,7 +59,7 @@ pub(super) struct Environment {
 
 /// Makes the operator that runs a node.
 pub(super) type Compile =
-    fn(&OperatorNode, &EdgeSchema, &FunctionRegistry, u16) -> Result<Box<dyn Operator>, Diagnostic>;
+    fn(&OperatorNode, &[EdgeSchema], &FunctionRegistry, u16) -> Result<Box<dyn Operator>, Diagnostic>;
 
 /// The tasks that read a partition.
 type Readers = Vec<Weak<Task>>;

@@ -91,7 +91,7 @@ struct Run {
 
 fn operator(setup: Setup) -> Box<dyn Operator> {
     let (node, input) = node(setup);
-    let inner = compile(&node, &input, &FunctionRegistry::builtin(), 64).unwrap();
+    let inner = compile(&node, &[input], &FunctionRegistry::builtin(), 64).unwrap();
     Box::new(Checked::new(&node, inner))
 }
 

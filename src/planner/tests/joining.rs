@@ -1,6 +1,6 @@
-//! JOIN: what is refused before anything is built, and what waits to be.
+//! JOIN: what is refused, and the stages of what is planned.
 
-use super::check_refused;
+use super::{Planned, check_refused, plan};
 use crate::diagnostics::Code;
 
 const SOURCES: &str = "
@@ -22,20 +22,80 @@ fn refused_join(from: &str, primary: &str) {
     refused(&format!("CREATE STREAM o AS SELECT * FROM {from}"), Code::InvalidJoin, primary);
 }
 
+/// Checks the operators of the stages behind the exchanges of a joining statement, and where they stand.
+#[track_caller]
+fn check_stages(statement: &str, expected: &[&str]) {
+    let sql = format!("{SOURCES} {statement};");
+    let graph = match plan(&sql) {
+        Ok(Planned::Query(query)) => query.graph,
+        other => panic!("no query: {other:?}"),
+    };
+    let stages: Vec<String> = graph
+        .stages
+        .iter()
+        .map(|stage| {
+            let operators = stage.operators.iter().map(|node| format!("{}:{:?}", node.name, node.encoding));
+            format!("{}/{} {}", stage.name, stage.inputs.len(), operators.collect::<Vec<_>>().join(" "))
+                .trim()
+                .to_owned()
+        })
+        .collect();
+    assert_eq!(stages, expected);
+}
+
 #[test]
-fn right_joins_wait_to_be_built() {
-    for statement in [
-        "CREATE STREAM o AS SELECT * FROM a JOIN b WITHIN 1 HOUR ON a.id = b.id",
+fn two_inputs_meet_in_the_stage_of_the_join() {
+    check_stages(
         "CREATE STREAM o AS SELECT a.id, x, y FROM a LEFT JOIN b WITHIN 1 HOUR ON a.id = b.id WHERE a.v > b.v",
-        "CREATE STREAM o AS SELECT rowkey, x FROM a FULL OUTER JOIN b WITHIN 1 HOUR ON a.id = b.id",
-        "CREATE STREAM o AS SELECT t.id, z FROM a JOIN t ON a.v = t.id",
+        &["Source/1", "Source2/1", "Join/2 Join:Append Where:Append Project:Append"],
+    );
+    check_stages(
+        "CREATE STREAM o AS SELECT t.id, z FROM a JOIN t ON a.v + 1 = t.id",
+        &["Source/1 JoinKey:Append", "Source2/1", "Join/2 Join:Append Project:Append"],
+    );
+}
+
+#[test]
+fn tables_tell_old_rows_where_somebody_needs_them() {
+    check_stages(
         "CREATE TABLE o AS SELECT t.id, z, w FROM t JOIN u ON t.id = u.id",
+        &["Source/1", "Source2/1", "Join/2 Join:Upsert Project:Upsert"],
+    );
+    check_stages(
+        "CREATE TABLE o AS SELECT t.id, z, w FROM t JOIN u ON t.id = u.id WHERE w > 5",
+        &["Source/1", "Source2/1", "Join/2 Join:Changelog Where:Changelog Project:Changelog"],
+    );
+}
+
+#[test]
+fn a_foreign_key_join_returns_to_the_left_key() {
+    check_stages(
         "CREATE TABLE o AS SELECT t.id, z, w FROM t LEFT JOIN u ON t.v = u.id",
+        &[
+            "Source/1",
+            "Remember/1 Remember:Changelog",
+            "Source2/1",
+            "Join/2 Join:Upsert",
+            "Resolve/1 Resolve:Upsert Project:Upsert",
+        ],
+    );
+}
+
+#[test]
+fn joins_stand_left_deep() {
+    check_stages(
         "CREATE STREAM o AS SELECT a.id, y, z FROM a JOIN b WITHIN 1 HOUR ON a.id = b.id JOIN t ON b.id = t.id",
+        &["Source/1", "Source2/1", "Join/2 Join:Append", "Source3/1", "Join2/2 Join2:Append Project:Append"],
+    );
+    check_stages(
         "CREATE TABLE o AS SELECT a.id, COUNT(*) FROM a JOIN t ON a.id = t.id GROUP BY a.id",
-    ] {
-        refused(statement, Code::NotImplemented, "JOIN is not implemented yet");
-    }
+        &[
+            "Source/1",
+            "Source2/1",
+            "Join/2 Join:Append GroupBy:Append RequireKey:Append",
+            "Aggregate/1 Aggregate:Upsert Project:Upsert",
+        ],
+    );
 }
 
 #[test]

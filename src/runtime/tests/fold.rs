@@ -31,12 +31,12 @@ pub(super) fn fold(so_far: i64, value: i64) -> i64 {
 /// Nodes named `fold…` run [`Fold`]; `fold-each` says every change at once, others hold them back.
 pub(super) fn compile(
     node: &OperatorNode,
-    input: &EdgeSchema,
+    inputs: &[EdgeSchema],
     functions: &FunctionRegistry,
     slots: u16,
 ) -> Result<Box<dyn Operator>, Diagnostic> {
     if !node.name.starts_with("fold") {
-        return operators::compile(node, input, functions, slots);
+        return operators::compile(node, inputs, functions, slots);
     }
     let holds = !node.name.starts_with("fold-each");
     Ok(Box::new(Fold { slots, holds, keys: BTreeMap::new(), held: BTreeMap::new(), dirty: BTreeSet::new() }))
