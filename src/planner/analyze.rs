@@ -214,11 +214,13 @@ impl Analyzer<'_> {
         for column in columns {
             let ty = column.ty.ok_or_else(|| Diagnostic::new(Code::Internal, "a column was not typed"))?;
             let is_key = column.key.is_some();
+            // A delete of a window has its key, and the window belongs to it.
+            let is_bound = group_by::WINDOW_BOUNDS.iter().any(|bound| column.expr == Expr::column((*bound).into()));
             edge.push(EdgeColumn { name: column.name.clone(), ty: ty.clone() });
             project.push(ProjectColumn {
                 name: column.name.clone(),
                 expr: column.expr,
-                needs_value: on_deletes && !is_key,
+                needs_value: on_deletes && !is_key && !is_bound,
             });
             output.push(OutputColumn { name: column.name, ty, is_key });
         }

@@ -1,98 +1,191 @@
 //! CREATE OR REPLACE of a running query: which new graph may take the place of the old one.
 //!
-//! State, offsets and keys stay, so everything that decides them must be the same. What a stateless query may change is
-//! its condition and its SELECT list.
+//! State, offsets and keys stay, so everything that decides them must be the same:
+//!
+//! | what | may change |
+//! |---|---|
+//! | WHERE, HAVING, the SELECT list | yes |
+//! | rows that a table's filter remembers | they may come and go with the filter; a new filter begins without any |
+//! | sources, PARTITION BY, GROUP BY, table functions | no |
+//! | aggregates with their arguments, windows, joins | no |
+//! | when results leave, EMIT FINAL aside | yes |
 
-use super::graph::{Input, OperatorGraph, OperatorKind, OperatorNode, Output, ProjectColumn, Stage};
-use super::lower::PARTITION_BY;
+use super::context::Compatibility;
+use super::graph::{
+    AggregateCall, Aggregation, AggregationWindow, Emission, Input, OperatorGraph, OperatorKind, Output, ProjectColumn,
+    SourceColumn, Stage,
+};
+use super::lower::{GROUP_BY, PARTITION_BY};
 use crate::diagnostics::{Code, Diagnostic};
+use crate::expressions::EdgeSchema;
 use crate::sql::ast::Expr;
 use crate::types::Name;
 
-/// The new graph may go on where the old one stopped.
+/// The new graph may go on where the old one stopped. Under [`Compatibility::Ksqldb`] as ksqlDB has it, which allows no
+/// change of windowed aggregations nor of the columns that an aggregation reads.
 ///
 /// # Errors
 /// [`Code::SchemaMismatch`] with the step that differs.
-pub fn check_upgrade(old: &OperatorGraph, new: &OperatorGraph) -> Result<(), Diagnostic> {
-    let refuse = |what: &str| {
+pub fn check_upgrade(old: &OperatorGraph, new: &OperatorGraph, compatibility: Compatibility) -> Result<(), Diagnostic> {
+    let (old, new) = (Shape::of(old), Shape::of(new));
+    let refuse = |what: &str, why: &str| {
         Err(Diagnostic::new(Code::SchemaMismatch, format!("the query cannot be upgraded: its {what} would change"))
-            .with_detail("Only the condition and the SELECT list of a query may change.")
+            .with_detail(why)
             .with_hint("Drop the stream or table and create it again."))
     };
-    if old.stages.len() != new.stages.len() || old.slots != new.slots {
-        return refuse("shape");
+    const NARROW: &str = "Only the conditions and the SELECT list of a query may change.";
+    if old.slots != new.slots || old.sources != new.sources {
+        return refuse("source", NARROW);
     }
-    for (old, new) in old.stages.iter().zip(&new.stages) {
-        if !old.inputs.iter().map(source_of).eq(new.inputs.iter().map(source_of)) {
-            return refuse("source");
+    if old.keys != new.keys || old.steps != new.steps {
+        return refuse("keys or table functions", NARROW);
+    }
+    if old.aggregations != new.aggregations {
+        return refuse("state", "Aggregates, their arguments and their windows shape the state that is kept.");
+    }
+    // A filter that is new or gone begins or leaves state; one that stays must be able to read what it has kept.
+    if !old.remembered.is_empty() && !new.remembered.is_empty() && old.remembered != new.remembered {
+        return refuse("state", "The columns of a table that its filter or aggregation reads are kept as state.");
+    }
+    if old.joins != new.joins {
+        return refuse("joins", "Joins with their keys and the columns behind them shape the state that is kept.");
+    }
+    if old.outputs != new.outputs {
+        return refuse("output", NARROW);
+    }
+    if compatibility == Compatibility::Ksqldb && !old.joins.is_empty() {
+        return refuse("joins", "ksqlDB does not upgrade joins.");
+    }
+    if compatibility == Compatibility::Ksqldb && !old.aggregations.is_empty() {
+        if old.aggregations.iter().any(|aggregation| aggregation.window.is_some()) {
+            return refuse("windowed aggregation", "ksqlDB does not upgrade windowed aggregations.");
         }
-        if steps(old) != steps(new) {
-            return refuse("keys or table functions");
-        }
-        if !stateful(old).eq(stateful(new)) {
-            return refuse("state");
-        }
-        match (&old.output, &new.output) {
-            (Output::Exchange { .. }, Output::Exchange { .. }) if key_names(old) == key_names(new) => {}
-            (Output::Sink(a), Output::Sink(b)) if (&a.sink, &a.topic) == (&b.sink, &b.topic) => {}
-            (Output::Rows, Output::Rows) => {}
-            _ => return refuse("output"),
+        if old.columns != new.columns {
+            return refuse("columns", "ksqlDB does not upgrade an aggregation to read other columns of its source.");
         }
     }
     Ok(())
 }
 
-/// What of an input must stay; which columns are read may change.
-fn source_of(input: &Input) -> (Option<(&Name, &str, bool)>, Option<usize>) {
-    match input {
-        Input::Source(source) => (Some((&source.source, &source.topic, source.is_table)), None),
-        Input::Exchange { stage } => (None, Some(*stage)),
-    }
+/// What of a graph must stay.
+#[derive(Debug)]
+struct Shape<'a> {
+    slots: u16,
+    /// Name, topic and kind of what is read.
+    sources: Vec<(&'a Name, &'a str, bool)>,
+    /// The columns that are read.
+    columns: Vec<&'a SourceColumn>,
+    /// Keys by which rows are dealt, but for those by which a table is remembered.
+    keys: Vec<Vec<&'a Name>>,
+    /// Computed keys, arguments and table functions, beyond columns that are passed on, with the operators' names.
+    steps: Vec<(&'a str, &'a ProjectColumn)>,
+    aggregations: Vec<Kept<'a>>,
+    /// Joins, and the order of their results, with the columns behind them.
+    joins: Vec<(&'a OperatorKind, &'a EdgeSchema)>,
+    /// Keys and columns of rows that are remembered.
+    remembered: Vec<(&'a [Name], &'a EdgeSchema)>,
+    /// Names and topics of what is written.
+    outputs: Vec<Option<(&'a Name, &'a str)>>,
 }
 
-/// What a stage computes that must stay: keys and table functions, beyond columns that are passed on.
-fn steps(stage: &Stage) -> Vec<(&str, &ProjectColumn)> {
-    let mut steps = Vec::new();
-    for operator in &stage.operators {
-        let computed = match &operator.kind {
-            OperatorKind::FlatMap { calls } => calls,
-            OperatorKind::Project { columns } if operator.name == PARTITION_BY => columns,
-            OperatorKind::Project { .. }
-            | OperatorKind::Filter { .. }
-            | OperatorKind::RequireKey { .. }
-            | OperatorKind::Remember { .. }
-            | OperatorKind::Aggregate(_)
-            | OperatorKind::Join(_)
-            | OperatorKind::Resolve { .. } => continue,
+/// What shapes the state of an aggregation.
+#[derive(Debug, PartialEq)]
+struct Kept<'a> {
+    key: &'a [Name],
+    calls: &'a [AggregateCall],
+    window: Option<AggregationWindow>,
+    /// The one result of a closed window, and how it is found; `None` where updates leave.
+    when_final: Option<Emission>,
+    retracts: bool,
+    schema: &'a EdgeSchema,
+}
+
+impl<'a> Shape<'a> {
+    fn of(graph: &'a OperatorGraph) -> Self {
+        let mut shape = Self {
+            slots: graph.slots,
+            sources: vec![],
+            columns: vec![],
+            keys: vec![],
+            steps: vec![],
+            aggregations: vec![],
+            joins: vec![],
+            remembered: vec![],
+            outputs: vec![],
         };
-        let is_passed = |column: &ProjectColumn| column.expr == Expr::column(column.name.clone());
-        steps
-            .extend(computed.iter().filter(|column| !is_passed(column)).map(|column| (operator.name.as_str(), column)));
+        for (index, stage) in graph.stages.iter().enumerate() {
+            for input in &stage.inputs {
+                if let Input::Source(source) = input {
+                    shape.sources.push((&source.source, &source.topic, source.is_table));
+                    shape.columns.extend(&source.columns);
+                }
+            }
+            shape.operators(stage);
+            match &stage.output {
+                Output::Exchange { .. } if is_remembered(graph, index) => {}
+                Output::Exchange { key } => shape.keys.push(key_names(stage, key)),
+                Output::Sink(sink) => shape.outputs.push(Some((&sink.sink, &sink.topic))),
+                Output::Rows => shape.outputs.push(None),
+            }
+        }
+        shape
     }
-    steps
+
+    fn operators(&mut self, stage: &'a Stage) {
+        for operator in &stage.operators {
+            let computed = match &operator.kind {
+                OperatorKind::FlatMap { calls } => calls,
+                OperatorKind::Project { columns } if [PARTITION_BY, GROUP_BY].contains(&operator.name.as_str()) => {
+                    columns
+                }
+                OperatorKind::Remember { key } => {
+                    self.remembered.push((key, &operator.schema));
+                    continue;
+                }
+                OperatorKind::Join(_) | OperatorKind::Resolve { .. } => {
+                    self.joins.push((&operator.kind, &operator.schema));
+                    continue;
+                }
+                OperatorKind::Aggregate(aggregation) => {
+                    self.aggregations.push(Kept::of(aggregation, &operator.schema));
+                    continue;
+                }
+                OperatorKind::Project { .. } | OperatorKind::Filter { .. } | OperatorKind::RequireKey { .. } => {
+                    continue;
+                }
+            };
+            let is_passed = |column: &ProjectColumn| column.expr == Expr::column(column.name.clone());
+            let computed = computed.iter().filter(|column| !is_passed(column));
+            self.steps.extend(computed.map(|column| (operator.name.as_str(), column)));
+        }
+    }
 }
 
-/// The operators that keep state, with all that shapes it.
-fn stateful(stage: &Stage) -> impl Iterator<Item = &OperatorNode> {
-    stage.operators.iter().filter(|operator| {
-        matches!(
-            operator.kind,
-            OperatorKind::Remember { .. }
-                | OperatorKind::Aggregate(_)
-                | OperatorKind::Join(_)
-                | OperatorKind::Resolve { .. }
-        )
-    })
+impl<'a> Kept<'a> {
+    fn of(aggregation: &'a Aggregation, schema: &'a EdgeSchema) -> Self {
+        let Aggregation { key, calls, window, emission, retracts } = aggregation;
+        let when_final = match emission {
+            Emission::EveryUpdate | Emission::Coalesced => None,
+            Emission::Final | Emission::FinalWithLoss => Some(*emission),
+        };
+        Self { key, calls, window: *window, when_final, retracts: *retracts, schema }
+    }
+}
+
+/// True if the stage deals its rows to one that remembers them.
+fn is_remembered(graph: &OperatorGraph, stage: usize) -> bool {
+    let reader = graph.stages.iter().find(|reader| reader.inputs.contains(&Input::Exchange { stage }));
+    let first = reader.and_then(|reader| reader.operators.first());
+    first.is_some_and(|operator| matches!(operator.kind, OperatorKind::Remember { .. }))
 }
 
 /// The columns by which a stage deals its rows.
-fn key_names(stage: &Stage) -> Vec<Name> {
-    let Output::Exchange { key } = &stage.output else { return vec![] };
+fn key_names<'a>(stage: &'a Stage, key: &[usize]) -> Vec<&'a Name> {
     let edge = stage.operators.last().map(|operator| &operator.schema).or_else(|| {
         stage.inputs.iter().find_map(|input| match input {
             Input::Source(source) => Some(&source.schema),
             Input::Exchange { .. } => None,
         })
     });
-    edge.map_or_else(Vec::new, |edge| key.iter().map(|&index| edge.columns()[index].name.clone()).collect())
+    edge.map_or_else(Vec::new, |edge| key.iter().map(|&index| &edge.columns()[index].name).collect())
 }

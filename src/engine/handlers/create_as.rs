@@ -62,7 +62,8 @@ fn check_replaced(scope: &Scope<'_>, sink: &Source, planned: &PlannedQuery) -> R
         return Err(scope.at(Diagnostic::new(Code::Unsupported, why)));
     }
     if let Some(old) = sink.created_by.as_ref().and_then(|id| scope.world.queries.get(id)) {
-        check_upgrade(&old.graph, &planned.graph).map_err(|error| scope.at(error))?;
+        check_upgrade(&old.graph, &planned.graph, scope.session.plan_settings().compatibility)
+            .map_err(|error| scope.at(error))?;
     }
     Ok(sink.created_by.clone())
 }

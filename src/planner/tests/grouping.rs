@@ -153,7 +153,7 @@ fn a_push_query_emits_every_update_and_may_group_everything_into_one() {
            from stage 0
            Aggregate KSQL_AGG_0=SUM(N) in sessions with gaps up to 10000 ms, grace 86390000 ms, kept 86400000 ms, EveryUpdate by ID
              ID INTEGER, KSQL_AGG_0 INTEGER, WINDOWSTART BIGINT, WINDOWEND BIGINT (Upsert)
-           Project WINDOWSTART IF VALUE, ID, KSQL_AGG_0 IF VALUE AS KSQL_COL_0
+           Project WINDOWSTART, ID, KSQL_AGG_0 IF VALUE AS KSQL_COL_0
              WINDOWSTART BIGINT, ID INTEGER, KSQL_COL_0 INTEGER (Upsert)
            to client",
     );
