@@ -177,7 +177,7 @@ impl Operator for Remember {
             if !is_gone || self.table.is_saved(*group) {
                 let value = (!is_gone).then(|| {
                     let mut value = Vec::with_capacity(row.len() + 9);
-                    state_rows::begin_value(self.table.event_time(*group), None, &mut value);
+                    state_rows::begin_value(self.table.event_time(*group), &mut value);
                     value.extend_from_slice(row);
                     value.into()
                 });

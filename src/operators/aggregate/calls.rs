@@ -13,7 +13,7 @@ use crate::functions::FunctionRegistry;
 use crate::functions::aggregate::{AggregateError, AggregateFunction, AggregateRows, IncrementalAggregate};
 use crate::operators::project::take_or_null;
 use crate::planner::graph::{AggregateCall, Aggregation};
-use crate::state::{GroupNumber, GroupTable};
+use crate::state::GroupNumber;
 use crate::types::{Name, NotARow, RowCodec, SqlType};
 
 /// One call.
@@ -152,10 +152,11 @@ impl Calls {
     }
 
     /// Takes the entries and gives the result of each; with prior results if the calls want them or `with_prior`.
+    /// `known` are the groups of which rows were taken before.
     pub(super) fn update_each(
         &mut self,
         entries: &Entries<'_>,
-        table: &GroupTable,
+        known: impl Fn(GroupNumber) -> bool,
         with_prior: bool,
     ) -> Result<Results, CallError> {
         if !with_prior && !self.wants_prior() {
@@ -163,7 +164,7 @@ impl Calls {
             let results = self.calls.iter_mut().map(|call| columns.update_each(call)).collect::<Result<_, _>>()?;
             return Ok(Results { columns: results, from_state: 0, prior: Vec::new() });
         }
-        let (prior, first) = self.priors(entries, table);
+        let (prior, first) = self.priors(entries, known);
         let states: Vec<ArrayRef> = self.calls.iter().map(|call| call.state.output(&first)).collect();
         let mut left = self.left_before(&first).into_iter();
         let mut columns = Columns::new(entries);
@@ -188,7 +189,11 @@ impl Calls {
     }
 
     /// For each entry the row of its prior result, and the groups whose prior result is that of the state.
-    fn priors(&mut self, entries: &Entries<'_>, table: &GroupTable) -> (Vec<Option<u32>>, Vec<GroupNumber>) {
+    fn priors(
+        &mut self,
+        entries: &Entries<'_>,
+        known: impl Fn(GroupNumber) -> bool,
+    ) -> (Vec<Option<u32>>, Vec<GroupNumber>) {
         enum Prior {
             None,
             State(u32),
@@ -205,7 +210,7 @@ impl Calls {
             let last = &mut self.last_entry[*group as usize];
             prior.push(if *last != NONE {
                 Prior::Entry(*last)
-            } else if table.is_known(*group) {
+            } else if known(*group) {
                 first.push(*group);
                 Prior::State(first.len() as u32 - 1)
             } else {

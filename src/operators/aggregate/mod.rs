@@ -1,8 +1,12 @@
 //! Aggregation by key, and by window of time if there are windows. Sessions are in [`session`].
+//!
+//! Reading order: [`calls`], [`time_windows`], [`results`], this file, [`held_back`], [`state_rows`], [`session`].
 
 mod calls;
 mod held_back;
 mod results;
+mod session;
+mod session_store;
 pub(super) mod state_rows;
 mod time_windows;
 
@@ -25,6 +29,8 @@ use calls::{CallError, Calls, Entries};
 use held_back::HeldBack;
 pub(super) use results::meta_of;
 use results::{Bounds, LastRow, Picks};
+use session::SessionAggregate;
+use session_store::SessionWindows;
 use state_rows::StateKey;
 use time_windows::TimeWindows;
 
@@ -39,12 +45,14 @@ pub(super) fn compile(
     functions: &FunctionRegistry,
     slots: u16,
 ) -> Result<Box<dyn Operator>, Diagnostic> {
-    if let Some(window) = &aggregation.window
-        && let WindowShape::Session { .. } = window.shape
-    {
-        return Err(Diagnostic::not_implemented("session windows"));
-    }
     let calls = Calls::compile(aggregation, input, functions)?;
+    if let Some(window) = &aggregation.window
+        && let WindowShape::Session { gap_ms } = window.shape
+    {
+        let closes = matches!(aggregation.emission, Emission::Final | Emission::FinalWithLoss);
+        let windows = SessionWindows { gap: gap_ms, grace: window.grace_ms, retention: window.retention_ms, closes };
+        return Ok(Box::new(SessionAggregate::new(node, aggregation, windows, input, calls, slots)?));
+    }
     Ok(Box::new(Aggregate::new(node, aggregation, input, calls, slots)?))
 }
 
@@ -213,10 +221,11 @@ impl Aggregate {
             self.held_back.touch(&groups, &mut self.table, &self.calls, self.changelog);
         }
         if self.emission == Emission::EveryUpdate {
-            let results = self.calls.update_each(&entries, &self.table, self.changelog)?;
+            let known = |group| self.table.is_known(group);
+            let results = self.calls.update_each(&entries, known, self.changelog)?;
             self.emit_each(rest, entered, silent.as_ref(), results, times, out);
         } else if self.calls.wants_prior() {
-            self.calls.update_each(&entries, &self.table, false)?;
+            self.calls.update_each(&entries, |group| self.table.is_known(group), false)?;
         } else {
             self.calls.update(&entries)?;
         }
@@ -444,7 +453,7 @@ impl Operator for Aggregate {
         let keys = self.table.encoded_keys(&dirty);
         for (group, key) in dirty.iter().zip(keys.iter()) {
             let mut value = Vec::new();
-            state_rows::begin_value(self.table.event_time(*group), None, &mut value);
+            state_rows::begin_value(self.table.event_time(*group), &mut value);
             self.calls.save(*group, &mut value);
             let start = self.windows.map(|_| self.table.start(*group));
             let key = state_rows::group_key(start, key);

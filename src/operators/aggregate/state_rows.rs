@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   a group     key    01  [window start, 8 bytes]  key columns by RowCodec
-//!               value  01  event time, 8 bytes  [session end, 8 bytes]  [prior results]  each aggregate's state
+//!               value  01  event time (of a session: its end), 8 bytes  [prior results]  each aggregate's state
 //!   stream time key    00
 //!               value  01  8 bytes
 //! ```
@@ -51,11 +51,10 @@ pub(in crate::operators) fn group_key(start: Option<i64>, key: &[u8]) -> Bytes {
     bytes.into()
 }
 
-/// Begins the value of a group; `end` of a session.
-pub(in crate::operators) fn begin_value(event_time: EventTime, end: Option<i64>, out: &mut Vec<u8>) {
+/// Begins the value of a group.
+pub(in crate::operators) fn begin_value(event_time: EventTime, out: &mut Vec<u8>) {
     out.push(VERSION);
     out.extend(ordered(event_time.0));
-    out.extend(end.into_iter().flat_map(ordered));
 }
 
 /// The stream time of a slot.
@@ -88,14 +87,9 @@ pub(in crate::operators) fn read_value(value: &[u8]) -> Result<(EventTime, &[u8]
     }
 }
 
-/// Reads the session end that follows.
-pub(in crate::operators) fn read_end(rest: &[u8]) -> Result<(i64, &[u8]), RestoreError> {
-    take_time(rest).ok_or_else(|| damaged("value"))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{StateKey, begin_value, group_key, read_end, read_key, read_value, stream_time_row};
+    use super::{StateKey, begin_value, group_key, read_key, read_value, stream_time_row};
     use crate::state::Slot;
     use crate::types::EventTime;
 
@@ -104,8 +98,8 @@ mod tests {
         assert_eq!(&*group_key(None, b"k"), b"\x01k");
         assert_eq!(&*group_key(Some(258), b"k"), b"\x01\x80\0\0\0\0\0\x01\x02k");
         let mut value = Vec::new();
-        begin_value(EventTime(-1), Some(5), &mut value);
-        assert_eq!(value, b"\x01\x7f\xff\xff\xff\xff\xff\xff\xff\x80\0\0\0\0\0\0\x05");
+        begin_value(EventTime(-1), &mut value);
+        assert_eq!(value, b"\x01\x7f\xff\xff\xff\xff\xff\xff\xff");
         let row = stream_time_row(Slot(7), 1);
         assert_eq!((&*row.key, row.value.as_deref()), (&b"\0"[..], Some(&b"\x01\x80\0\0\0\0\0\0\x01"[..])));
     }
@@ -116,9 +110,8 @@ mod tests {
         assert_eq!(read_key(&group_key(None, b"key"), false), Ok(StateKey::Group(0, b"key")));
         assert_eq!(read_key(&stream_time_row(Slot(0), 9).key, true), Ok(StateKey::StreamTime));
         let mut value = Vec::new();
-        begin_value(EventTime(12), Some(15), &mut value);
-        let (time, rest) = read_value(&value).unwrap();
-        assert_eq!((time, read_end(rest).unwrap()), (EventTime(12), (15, &[][..])));
+        begin_value(EventTime(12), &mut value);
+        assert_eq!(read_value(&value), Ok((EventTime(12), &[][..])));
         assert!(read_value(b"\x02").is_err());
         assert!(read_key(b"\x01short", true).is_err());
     }

@@ -21,8 +21,8 @@ use crate::types::{ChangeBatch, EventTime, Op, SqlType};
 /// What is tried.
 #[derive(Debug, Clone, Copy)]
 struct Setup {
-    /// Size, advance, grace.
-    window: Option<(i64, i64, i64)>,
+    /// Shape and grace.
+    window: Option<(WindowShape, i64)>,
     emission: Emission,
     encoding: Encoding,
     retracts: bool,
@@ -32,7 +32,12 @@ const UNWINDOWED: Setup =
     Setup { window: None, emission: Emission::EveryUpdate, encoding: Encoding::Upsert, retracts: false };
 
 fn windowed(size: i64, advance: i64, grace: i64, emission: Emission) -> Setup {
-    Setup { window: Some((size, advance, grace)), emission, ..UNWINDOWED }
+    let shape = WindowShape::Time { size_ms: size, advance_ms: advance };
+    Setup { window: Some((shape, grace)), emission, ..UNWINDOWED }
+}
+
+fn sessions(gap: i64, grace: i64, emission: Emission) -> Setup {
+    Setup { window: Some((WindowShape::Session { gap_ms: gap }, grace)), emission, ..UNWINDOWED }
 }
 
 fn node(setup: Setup) -> (OperatorNode, EdgeSchema) {
@@ -62,10 +67,14 @@ fn node(setup: Setup) -> (OperatorNode, EdgeSchema) {
     let aggregation = Aggregation {
         key: vec!["K".into()],
         calls,
-        window: setup.window.map(|(size_ms, advance_ms, grace_ms)| AggregationWindow {
-            shape: WindowShape::Time { size_ms, advance_ms },
+        window: setup.window.map(|(shape, grace_ms)| AggregationWindow {
+            shape,
             grace_ms,
-            retention_ms: size_ms + grace_ms,
+            retention_ms: grace_ms
+                + match shape {
+                    WindowShape::Time { size_ms, .. } => size_ms,
+                    WindowShape::Session { gap_ms } => gap_ms,
+                },
         }),
         emission: setup.emission,
         retracts: setup.retracts,
@@ -122,7 +131,8 @@ impl Run {
         assert_eq!(out.fatal, None);
         assert_eq!(out.errors.len(), out.late_rows);
         self.late += out.late_rows;
-        self.out.extend(out.batches.iter().flat_map(lines));
+        let is_session = matches!(self.setup.window, Some((WindowShape::Session { .. }, _)));
+        self.out.extend(out.batches.iter().flat_map(|batch| lines(batch, is_session)));
     }
 
     fn barrier(&mut self) {
@@ -152,7 +162,7 @@ impl Run {
 }
 
 /// Rows as `+ a 2 7 5 null [0,10) @8`: operation, key, count, sum, largest, prior sum, window, event time.
-fn lines(batch: &ChangeBatch) -> Vec<String> {
+fn lines(batch: &ChangeBatch, is_session: bool) -> Vec<String> {
     let keys = batch.rows.column(0).as_string::<i32>();
     let number = |column: usize, row: usize| {
         let column = batch.rows.column(column).as_primitive::<Int64Type>();
@@ -166,12 +176,14 @@ fn lines(batch: &ChangeBatch) -> Vec<String> {
             Op::UpdateAfter => "+u",
         };
         let numbers: Vec<String> = (1..5).map(|column| number(column, row)).collect();
-        let window = if batch.rows.num_columns() > 5 {
-            format!(" [{},{})", number(5, row), number(6, row))
-        } else {
-            String::new()
+        let is_key_alone = numbers.iter().all(|number| number == "null");
+        let numbers = if is_key_alone { String::new() } else { format!(" {}", numbers.join(" ")) };
+        let window = match (batch.rows.num_columns() > 5).then(|| (number(5, row), number(6, row))) {
+            Some((start, end)) if is_session => format!(" [{start},{end}]"),
+            Some((start, end)) => format!(" [{start},{end})"),
+            None => String::new(),
         };
-        format!("{op} {} {}{window} @{}", keys.value(row), numbers.join(" "), batch.meta.event_time[row])
+        format!("{op} {}{numbers}{window} @{}", keys.value(row), batch.meta.event_time[row])
     };
     (0..batch.len()).map(line).collect()
 }
@@ -261,6 +273,63 @@ fn jumps_of_time_lose_closed_windows_only_where_kafka_loses_them() {
 }
 
 #[test]
+fn a_row_joins_the_sessions_within_the_gap() {
+    check(
+        sessions(5, 100, Emission::EveryUpdate),
+        "+ a 1 @1; + a 2 @4; + a 3 @12; + a 4 @8; + a 5 @20; + a 6 @20; + a 7 @3",
+        "+ a 1 1 1 null [1,1] @1; - a [1,1] @1; + a 2 3 2 1 [1,4] @4; + a 1 3 3 null [12,12] @12; \
+         - a [1,4] @4; - a [12,12] @12; + a 4 10 4 6 [1,12] @12; + a 1 5 5 null [20,20] @20; \
+         + a 2 11 6 5 [20,20] @20; - a [1,12] @12; + a 5 17 7 10 [1,12] @12",
+        0,
+    );
+}
+
+#[test]
+fn deletes_of_sessions_carry_the_old_result_on_a_changelog_edge() {
+    check(
+        Setup { encoding: Encoding::Changelog, ..sessions(5, 100, Emission::EveryUpdate) },
+        "+ a 1 @1; + a 2 @4; + a 3 @12; + a 4 @8",
+        "+ a 1 1 1 null [1,1] @1; - a 1 1 1 null [1,1] @1; + a 2 3 2 1 [1,4] @4; + a 1 3 3 null [12,12] @12; \
+         - a 2 3 2 1 [1,4] @4; - a 1 3 3 null [12,12] @12; + a 4 10 4 6 [1,12] @12",
+        0,
+    );
+}
+
+#[test]
+fn sessions_past_their_retention_are_not_joined() {
+    check(
+        sessions(30_000, 60_000, Emission::EveryUpdate),
+        "+ a 1 @0; + a 2 @100010; + a 3 @10009; + a 4 @10010",
+        "+ a 1 1 1 null [0,0] @0; + a 1 2 2 null [100010,100010] @100010; + a 1 4 4 null [10010,10010] @10010",
+        1,
+    );
+}
+
+#[test]
+fn final_sessions_leave_when_they_are_over() {
+    check(
+        sessions(5, 6, Emission::FinalWithLoss),
+        "+ a 1 @0; + a 1 @4; + a 1 @8; + a 1 @12; + a 1 @14; + a 1 @30; + a 1 @29; + a 1 @17; + a 1 @42",
+        "+ a 5 5 1 4 [0,14] @14; + a 2 2 1 1 [29,30] @30",
+        1,
+    );
+}
+
+#[test]
+fn coalesced_sessions_delete_what_no_longer_holds() {
+    let mut run = Run::new(Setup { encoding: Encoding::Changelog, ..sessions(5, 100, Emission::Coalesced) });
+    run.rows("+ a 1 @1; + a 2 @4; + b 1 @4");
+    run.barrier();
+    run.rows("+ a 3 @9; + b 2 @4");
+    run.barrier();
+    assert_eq!(
+        run.out.join("; "),
+        "+ a 2 3 2 1 [1,4] @4; + b 1 1 1 null [4,4] @4; \
+         - a 2 3 2 1 [1,4] @4; + a 3 6 3 3 [1,9] @9; -u b 1 1 1 null [4,4] @4; +u b 2 3 2 1 [4,4] @4"
+    );
+}
+
+#[test]
 fn rows_from_before_1970_and_from_the_far_future_do_no_harm() {
     check(
         windowed(10, 10, 5, Emission::EveryUpdate),
@@ -319,6 +388,9 @@ impl Group {
 struct Oracle {
     setup: Setup,
     groups: BTreeMap<(i64, u8), Group>,
+    /// Start, end, key.
+    sessions: BTreeMap<(i64, i64, u8), Group>,
+    max_end: i64,
     stream_time: i64,
     out: Vec<String>,
     late: usize,
@@ -327,7 +399,11 @@ struct Oracle {
 impl Oracle {
     fn row(&mut self, row: Row) {
         self.stream_time = self.stream_time.max(row.time);
-        let Some((size, advance, grace)) = self.setup.window else { return self.add(0, row, "") };
+        let (size, advance, grace) = match self.setup.window {
+            None => return self.add(0, row, ""),
+            Some((WindowShape::Session { gap_ms }, grace)) => return self.add_to_session(row, gap_ms, grace),
+            Some((WindowShape::Time { size_ms, advance_ms }, grace)) => (size_ms, advance_ms, grace),
+        };
         let starts: Vec<i64> = (0..=row.time.max(-1))
             .filter(|start| start % advance == 0 && *start <= row.time && row.time < start + size)
             .filter(|start| start + size > self.stream_time - grace)
@@ -347,6 +423,72 @@ impl Oracle {
                 let line = group.line(place.1, &format!(" [{},{})", place.0, place.0 + size));
                 self.out.push(format!("+ {line} @{}", group.time));
             }
+        }
+    }
+
+    fn add_to_session(&mut self, row: Row, gap: i64, grace: i64) {
+        let is_final = matches!(self.setup.emission, Emission::Final | Emission::FinalWithLoss);
+        // What the store has seen before the row; the latest row of all finds everything within the gap.
+        let seen = if row.time == self.stream_time { self.max_end.min(row.time - 1) } else { self.max_end };
+        let joined: Vec<(i64, i64, u8)> = self
+            .sessions
+            .keys()
+            .filter(|(start, end, key)| {
+                *key == row.key && *start <= row.time + gap && *end >= row.time - gap && *end > seen - (gap + grace)
+            })
+            .copied()
+            .collect();
+        let start = joined.iter().map(|(start, ..)| *start).min().unwrap_or(row.time).min(row.time);
+        let end = joined.iter().map(|(_, end, _)| *end).max().unwrap_or(row.time).max(row.time);
+        if row.time < 0 || end < self.stream_time - grace - gap {
+            self.late += 1;
+            return;
+        }
+        let mut merged = Group::default();
+        let mut insert = "+";
+        for place in &joined {
+            let group = self.sessions.remove(place).unwrap();
+            let is_told = (start, end) != (row.time, row.time);
+            let old = group.last.clone().unwrap_or_default();
+            if !is_told && !is_final && self.setup.encoding == Encoding::Changelog {
+                self.out.push(format!("-u {old} @{end}"));
+                insert = "+u";
+            }
+            if is_told && !is_final {
+                match self.setup.encoding {
+                    Encoding::Changelog => self.out.push(format!("- {old} @{}", place.1)),
+                    _ => self.out.push(format!("- k{} [{},{}] @{}", row.key, place.0, place.1, place.1)),
+                }
+            }
+            merged.values.extend(group.values);
+        }
+        // A session too old to be joined is in the way of one of the same bounds.
+        if let Some(hidden) = self.sessions.remove(&(start, end, row.key))
+            && self.setup.encoding == Encoding::Changelog
+            && !is_final
+        {
+            self.out.push(format!("- {} @{end}", hidden.last.unwrap_or_default()));
+        }
+        merged.prior = (!joined.is_empty()).then(|| merged.sum());
+        merged.values.push(row.value);
+        merged.time = end;
+        let line = merged.line(row.key, &format!(" [{start},{end}]"));
+        merged.last = Some(line.clone());
+        self.sessions.insert((start, end, row.key), merged);
+        self.max_end = self.max_end.max(end);
+        if !is_final {
+            return self.out.push(format!("{insert} {line} @{end}"));
+        }
+        let mut over: Vec<(i64, i64, u8)> = self
+            .sessions
+            .keys()
+            .filter(|(_, end, _)| *end < self.stream_time - grace - gap)
+            .map(|(start, end, key)| (*end, *start, *key))
+            .collect();
+        over.sort_unstable();
+        for (end, start, key) in over {
+            let group = self.sessions.remove(&(start, end, key)).unwrap();
+            self.out.push(format!("+ {} @{end}", group.line(key, &format!(" [{start},{end}]"))));
         }
     }
 
@@ -379,12 +521,24 @@ fn placed(line: &str) -> ((String, String), String) {
     ((words[1].to_owned(), window.to_owned()), words[2..].join(" "))
 }
 
+/// What is left in the end, by key and window.
 fn last_of_each(lines: &[String]) -> BTreeMap<(String, String), String> {
-    lines.iter().filter(|line| !line.starts_with("-u")).map(|line| placed(line)).collect()
+    let mut left = BTreeMap::new();
+    for line in lines.iter().filter(|line| !line.starts_with("-u")) {
+        let (place, rest) = placed(line);
+        match line.starts_with("- ") {
+            true => left.remove(&place),
+            false => left.insert(place, rest),
+        };
+    }
+    left
 }
 
 fn setups() -> impl Strategy<Value = Setup> {
-    let window = prop::option::weighted(0.8, (1_i64..12, 1_i64..12, 0_i64..15));
+    let time = (1_i64..12, 1_i64..12)
+        .prop_map(|(size_ms, advance_ms)| WindowShape::Time { size_ms, advance_ms: advance_ms.min(size_ms) });
+    let session = (0_i64..8).prop_map(|gap_ms| WindowShape::Session { gap_ms });
+    let window = prop::option::weighted(0.8, (prop_oneof![time, session], prop_oneof![Just(0), 0_i64..15]));
     let emission = prop_oneof![
         Just(Emission::EveryUpdate),
         Just(Emission::Coalesced),
@@ -392,7 +546,6 @@ fn setups() -> impl Strategy<Value = Setup> {
         Just(Emission::FinalWithLoss)
     ];
     (window, emission, any::<bool>()).prop_map(|(window, emission, changelog)| {
-        let window = window.map(|(size, advance, grace)| (size, advance.min(size), grace));
         let is_final = matches!(emission, Emission::Final | Emission::FinalWithLoss);
         let emission = if is_final && window.is_none() { Emission::EveryUpdate } else { emission };
         let encoding = if changelog && !is_final { Encoding::Changelog } else { Encoding::Upsert };
@@ -437,7 +590,8 @@ proptest! {
         cuts in prop::collection::vec((1_usize..12, 0_u8..4), 1..60),
     ) {
         let mut oracle = Oracle {
-            setup, groups: BTreeMap::new(), stream_time: i64::MIN, out: vec![], late: 0,
+            setup, groups: BTreeMap::new(), sessions: BTreeMap::new(), max_end: i64::MIN + 1000,
+            stream_time: i64::MIN, out: vec![], late: 0,
         };
         rows.iter().for_each(|row| oracle.row(*row));
         let mut run = Run::new(setup);
@@ -464,6 +618,13 @@ proptest! {
                 let without_time = rest.split(" @").next().unwrap_or_default().to_owned();
                 if line.starts_with("-u") {
                     prop_assert_eq!(last.get(&place), Some(&without_time));
+                } else if line.starts_with("- ") {
+                    let old = last.remove(&place);
+                    prop_assert!(old.is_some());
+                    if setup.encoding == Encoding::Changelog {
+                        prop_assert_eq!(old, Some(without_time));
+                    }
+                    continue;
                 } else if setup.encoding == Encoding::Changelog && line.starts_with("+ ") {
                     prop_assert_eq!(last.get(&place), None);
                 }
@@ -483,7 +644,9 @@ proptest! {
     ) {
         let encoding = if changelog { Encoding::Changelog } else { Encoding::Upsert };
         let setup = Setup { retracts: true, encoding, ..UNWINDOWED };
-        let mut oracle = Oracle { setup, groups: BTreeMap::new(), stream_time: 0, out: vec![], late: 0 };
+        let mut oracle = Oracle {
+            setup, groups: BTreeMap::new(), sessions: BTreeMap::new(), max_end: 0, stream_time: 0, out: vec![], late: 0,
+        };
         let mut table: BTreeMap<u8, (u8, i64)> = BTreeMap::new();
         let mut inputs: Vec<String> = Vec::new();
         for (time, (id, new)) in changes.iter().enumerate() {
