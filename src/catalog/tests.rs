@@ -99,10 +99,7 @@ fn columns_are_added_at_the_end_of_what_people_declared() {
     check("ALTER STREAM a ADD COLUMN v STRING;", "DUPLICATE_NAME column V exists already");
     check("ALTER TABLE a ADD COLUMN w STRING;", "WRONG_KIND A is a stream, but the statement is ALTER TABLE");
     check("ALTER STREAM ro ADD COLUMN w STRING;", "READ_ONLY ALTER is not supported on source streams");
-    check(
-        "ALTER STREAM b ADD COLUMN w STRING;",
-        "UNSUPPORTED B was made by CREATE … AS SELECT and cannot be altered",
-    );
+    check("ALTER STREAM b ADD COLUMN w STRING;", "UNSUPPORTED B was made by CREATE … AS SELECT and cannot be altered");
 }
 
 #[test]

@@ -111,7 +111,12 @@ impl<'a> Aggregates<'a> {
             ExprKind::Aggregate { function, args, distinct, filter } => (function, args, *distinct, filter.as_ref()),
             _ => return Ok(None),
         };
-        if !is_call(expr, Kind::Aggregate, self.analyzer.ctx.functions) {
+        let functions = self.analyzer.ctx.functions;
+        if functions.get(function).is_none() {
+            // Else what it reads would be called ungrouped.
+            functions.resolve(function, &[]).map_err(|error| error.at(expr.span))?;
+        }
+        if !is_call(expr, Kind::Aggregate, functions) {
             return Ok(None);
         }
         compatibility::check_aggregate_extension(expr, self.analyzer.ctx)?;
