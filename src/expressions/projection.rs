@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 
 use super::analyze::{Analyzer, sql_text, type_text};
-use super::evaluate::value::{Failures, Value};
+use super::evaluate::value::{Failure, Failures, Value};
 use super::evaluate::{Evaluator, Frame, truths};
 use super::program::{Op, Program};
 use super::{EdgeSchema, ErrorSink, EvaluationContext, EvaluationError};
@@ -136,9 +136,17 @@ fn report(failures: &Failures, label: &str, errors: &mut ErrorSink) {
     if failures.is_empty() {
         return;
     }
+    let entry = |(row, message): &Failure| EvaluationError {
+        row: *row,
+        expression: label.to_owned(),
+        message: message.clone().into_owned(),
+    };
+    // A row fails hard at most once.
+    if failures.soft.is_empty() {
+        errors.errors.extend(failures.hard.iter().map(entry));
+        return;
+    }
     let mut seen: HashSet<(usize, &str)> = HashSet::new();
     let all = failures.soft.iter().chain(&failures.hard);
-    errors.errors.extend(all.filter(|(row, message)| seen.insert((*row, message))).map(|(row, message)| {
-        EvaluationError { row: *row, expression: label.to_owned(), message: message.clone().into_owned() }
-    }));
+    errors.errors.extend(all.filter(|(row, message)| seen.insert((*row, message))).map(entry));
 }

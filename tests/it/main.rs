@@ -6,6 +6,7 @@
 )]
 
 mod function_page;
+mod fuzz_expressions;
 mod fuzz_formats;
 mod fuzz_sql;
 mod git_history;

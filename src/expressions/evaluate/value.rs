@@ -145,7 +145,8 @@ pub(crate) type Failure = (usize, Cow<'static, str>);
 
 /// The first failure of each row.
 pub(crate) fn first_of_each_row(mut failures: Vec<Failure>) -> Vec<Failure> {
-    if failures.len() > 1 {
+    // Mostly rows fail in order.
+    if !failures.is_sorted_by(|(row, _), (next, _)| row < next) {
         let mut seen = HashSet::with_capacity(failures.len());
         failures.retain(|(row, _)| seen.insert(*row));
     }

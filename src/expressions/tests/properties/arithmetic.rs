@@ -1,7 +1,7 @@
 //! `+ - * / %` and unary minus on all pairs of numbers, against schoolbook arithmetic.
 
-use super::super::oracle::big::Big;
-use super::super::oracle::{Subject, V};
+use crate::expressions::tests::oracle::big::Big;
+use crate::expressions::tests::oracle::{Subject, V};
 use crate::types::SqlType;
 
 const OPERATORS: [&str; 5] = ["+", "-", "*", "/", "%"];
@@ -153,7 +153,7 @@ fn decimals_are_exact() {
                 _ => ((p1 - s1).max(p2 - s2) + s1.max(s2) + 1, s1.max(s2)),
             };
             if precision > 76 {
-                super::super::typed(&format!("a {op} b"), &columns, "too many digits");
+                crate::expressions::tests::typed(&format!("a {op} b"), &columns, "too many digits");
                 continue;
             }
             let subject = Subject::new(&format!("a {op} b"), &columns);

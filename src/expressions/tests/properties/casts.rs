@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 use chrono::{Datelike, NaiveDate};
 use regex::Regex;
 
-use super::super::oracle::big::Big;
-use super::super::oracle::{Subject, V, random, seeds};
-use super::super::typed;
 use super::arithmetic::{as_double, exact};
+use crate::expressions::tests::oracle::big::Big;
+use crate::expressions::tests::oracle::{Subject, V, random, seeds};
+use crate::expressions::tests::typed;
 use crate::types::SqlType;
 
 fn fail(why: &str) -> Result<V, String> {
@@ -343,7 +343,7 @@ const SIMPLE: [&str; 12] = [
 fn check_cell(from: &str, to: &str) {
     let columns = format!("a {from}");
     let expression = format!("CAST(a AS {to})");
-    let (source, target) = (super::super::sql_type(from), super::super::sql_type(to));
+    let (source, target) = (crate::expressions::tests::sql_type(from), crate::expressions::tests::sql_type(to));
     if exists(&source, &target) {
         let subject = Subject::new(&expression, &columns);
         assert_eq!(subject.result(), target);

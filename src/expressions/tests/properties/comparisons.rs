@@ -2,10 +2,10 @@
 
 use std::cmp::Ordering;
 
-use super::super::oracle::big::Big;
-use super::super::oracle::{Subject, V};
-use super::super::typed;
 use super::arithmetic::{as_double, exact};
+use crate::expressions::tests::oracle::big::Big;
+use crate::expressions::tests::oracle::{Subject, V};
+use crate::expressions::tests::typed;
 use crate::types::SqlType;
 
 const ORDERS: [&str; 6] = ["=", "<>", "<", "<=", ">", ">="];
@@ -121,7 +121,7 @@ fn unordered(ty: &SqlType) -> bool {
 fn pairs_of_types_compare_in_two_valued_logic() {
     for (left, right) in PAIRS {
         let columns = format!("a {left}, b {right}");
-        let (l, r) = (super::super::sql_type(left), super::super::sql_type(right));
+        let (l, r) = (crate::expressions::tests::sql_type(left), crate::expressions::tests::sql_type(right));
         for op in ORDERS {
             let expression = format!("a {op} b");
             if unordered(&l) && !matches!(op, "=" | "<>") {
@@ -151,7 +151,7 @@ fn pairs_of_types_compare_in_two_valued_logic() {
 
 /// Two values, often the same.
 fn pair(l: &SqlType, r: &SqlType, random: &mut fastrand::Rng) -> Vec<V> {
-    use super::super::oracle::random::value;
+    use crate::expressions::tests::oracle::random::value;
     let left = value(l, random);
     let right = if l == r && random.u8(..3) == 0 { left.clone() } else { value(r, random) };
     vec![left, right]
@@ -174,7 +174,7 @@ fn other_pairs_of_types_do_not_compare() {
     ];
     for left in ALL {
         for right in ALL {
-            let (l, r) = (super::super::sql_type(left), super::super::sql_type(right));
+            let (l, r) = (crate::expressions::tests::sql_type(left), crate::expressions::tests::sql_type(right));
             let times = |ty: &SqlType| matches!(ty, SqlType::Date | SqlType::Timestamp);
             let text = |ty: &SqlType| *ty == SqlType::String;
             let known = l == r
@@ -198,7 +198,7 @@ fn other_pairs_of_types_do_not_compare() {
 fn between_is_two_comparisons() {
     for (ty, other) in [("INT", "BIGINT"), ("DOUBLE", "DOUBLE"), ("STRING", "STRING"), ("DECIMAL(4, 2)", "INT")] {
         let columns = format!("a {ty}, b {other}, c {other}");
-        let (l, r) = (super::super::sql_type(ty), super::super::sql_type(other));
+        let (l, r) = (crate::expressions::tests::sql_type(ty), crate::expressions::tests::sql_type(other));
         let within = |row: &[V]| {
             order(&row[0], &row[1], &l, &r).is_some_and(Ordering::is_ge)
                 && order(&row[0], &row[2], &l, &r).is_some_and(Ordering::is_le)
@@ -213,10 +213,10 @@ fn in_never_matches_nulls() {
     for ty in ["INT", "STRING", "DECIMAL(4, 2)", "DOUBLE", "DATE", "ARRAY<STRING>", "MAP<STRING, INT>"] {
         let columns = format!("a {ty}, b {ty}, c {ty}");
         let found = |row: &[V]| !row[0].is_null() && row[1..].iter().any(|element| same(&row[0], element));
-        let l = super::super::sql_type(ty);
+        let l = crate::expressions::tests::sql_type(ty);
         let near = |random: &mut fastrand::Rng| {
             let mut row = pair(&l, &l, random);
-            row.push(super::super::oracle::random::value(&l, random));
+            row.push(crate::expressions::tests::oracle::random::value(&l, random));
             row
         };
         Subject::new("a IN (b, c)", &columns).agrees_on(near, |row| Ok(V::Bool(found(row))));

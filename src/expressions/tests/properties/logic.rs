@@ -3,8 +3,8 @@
 
 use std::fmt;
 
-use super::super::oracle::{Subject, V, random, seeds};
-use super::super::{schema, typed};
+use crate::expressions::tests::oracle::{Subject, V, random, seeds};
+use crate::expressions::tests::{schema, typed};
 
 /// An expression that is true, false, fails, or has failed in a part of it.
 #[derive(Debug, Clone)]
@@ -175,7 +175,7 @@ fn all_results_of_a_case_have_one_type() {
 fn subscripts_count_from_both_ends() {
     Subject::new("a[i]", "a ARRAY<STRING>, i INT").agrees_on(
         |random| {
-            let array = random::value(&super::super::sql_type("ARRAY<STRING>"), random);
+            let array = random::value(&crate::expressions::tests::sql_type("ARRAY<STRING>"), random);
             vec![array, if random.bool() { V::Int(random.i32(-5..6)) } else { V::Int(random::int(random)) }]
         },
         |row| {

@@ -1,6 +1,6 @@
 //! LIKE against a matcher that tries everything.
 
-use super::super::oracle::{Subject, V};
+use crate::expressions::tests::oracle::{Subject, V};
 
 /// True if the pattern from here on matches the rest of the text. `None` for a pattern that ends with its escape.
 fn matches(pattern: &[char], text: &[char], escape: Option<char>) -> bool {
@@ -71,5 +71,9 @@ fn patterns_that_are_known_match_the_same() {
         Subject::new(&format!("a LIKE '{pattern}' ESCAPE '!'"), "a STRING")
             .agrees_on(row, |row| like(&row[0], &literal, Some('!')));
     }
-    super::super::typed("a LIKE 'x!' ESCAPE '!'", "a STRING", "LIKE pattern must not end with escape character");
+    crate::expressions::tests::typed(
+        "a LIKE 'x!' ESCAPE '!'",
+        "a STRING",
+        "LIKE pattern must not end with escape character",
+    );
 }
