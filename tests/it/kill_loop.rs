@@ -35,14 +35,17 @@ struct Late {
     must_have: BTreeSet<u64>,
 }
 
-fn kills() -> usize {
+pub(crate) fn kills() -> usize {
     std::env::var("THALWEG_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(DEFAULT_KILLS)
+}
+
+pub(crate) fn seed() -> u64 {
+    std::env::var("THALWEG_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| fastrand::u64(..))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_acknowledged_row_appears_exactly_once_through_kills() {
-    let seed =
-        std::env::var("THALWEG_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
+    let seed = seed();
     println!("THALWEG_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let data = tempfile::tempdir().unwrap();
@@ -78,7 +81,7 @@ async fn every_acknowledged_row_appears_exactly_once_through_kills() {
     server.terminate(Duration::from_secs(5)).await;
 }
 
-async fn start(data: &std::path::Path, random: &mut fastrand::Rng) -> ServerProcess {
+pub(crate) async fn start(data: &std::path::Path, random: &mut fastrand::Rng) -> ServerProcess {
     let workers = random.usize(1..=4).to_string();
     ServerProcess::start(data, &[("worker.threads", workers)]).await
 }

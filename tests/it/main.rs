@@ -11,6 +11,7 @@ mod fuzz_formats;
 mod fuzz_sql;
 mod git_history;
 mod kill_loop;
+mod kill_loop_state;
 mod server_process;
 mod server_start;
 mod tidy;
