@@ -1,5 +1,6 @@
 //! The engine over a log in memory: scripts in, entities and rows out.
 
+mod aggregations;
 mod answers;
 mod crashes;
 mod ddl;
@@ -9,7 +10,7 @@ mod saved_commands;
 
 use std::sync::Arc;
 
-use crate::runtime::{ManualClock, RuntimeSettings};
+use crate::runtime::{ManualClock, RuntimeSettings, Scheduler};
 use crate::topics::TopicLog;
 use crate::topics::memory::MemoryLog;
 use crate::types::{Offset, Partition};
@@ -34,6 +35,15 @@ impl Bench {
 
     /// Opens an engine with other settings.
     pub(super) fn open_with(&self, change: impl FnOnce(&mut EngineSettings)) -> Arc<Engine> {
+        self.open_on(None, change)
+    }
+
+    /// Opens an engine whose tasks run on this scheduler.
+    pub(super) fn open_on(
+        &self,
+        scheduler: Option<Arc<Scheduler>>,
+        change: impl FnOnce(&mut EngineSettings),
+    ) -> Arc<Engine> {
         let log: Arc<dyn TopicLog> = Arc::<MemoryLog>::clone(&self.log);
         let runtime = RuntimeSettings { worker_threads: 1, ..RuntimeSettings::default() };
         let mut settings = EngineSettings { processing_log: false, runtime, ..EngineSettings::default() };
@@ -44,7 +54,7 @@ impl Bench {
             settings,
             cluster_id: "test".into(),
             host: String::new(),
-            scheduler: None,
+            scheduler,
         };
         Engine::open(parts).expect("the engine opens")
     }
