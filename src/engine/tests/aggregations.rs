@@ -1,6 +1,6 @@
 //! Random aggregations over random streams, against a recomputation: through statements, exchange, epochs, restarts.
 //!
-//! Every run of one input (1, 2 and 4 workers, random batches, restarts in between) must end with the same table. Where
+//! Every run of one input (1, 2 and 4 workers, random batches, failing commits, restarts and compaction in between) must end with the same table. Where
 //! every update makes a row and one partition keeps the order, every single row must be that of the input's prefix.
 
 use std::collections::BTreeMap;
@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::{Bench, run};
 use crate::runtime::Scheduler;
+use crate::topics::memory::Fault;
 use crate::topics::{PartitionRecords, TopicLog, Transaction, partition_for_key};
 use crate::types::{EventTime, Offset, Partition, Record, RecordBlock};
 
@@ -319,6 +320,14 @@ fn answer(case: &Case, workers: usize, chance: &mut fastrand::Rng) -> BTreeMap<V
         let (now, later) = rows.split_at(chance.usize(1..=rows.len()));
         rows = later;
         produce(&bench, case.partitions, now);
+        if chance.u8(..) < 60 {
+            let fault = [Fault::Abort, Fault::UnknownApplied, Fault::UnknownLost][chance.usize(0..3)];
+            bench.log.faults().fail_next_of("_thalweg-default_-committer-0", fault);
+        }
+        if chance.u8(..) < 40 {
+            bench.log.advance_time(48 * 3_600_000);
+            bench.log.clean();
+        }
         if chance.u8(..) < 100 {
             assert!(engine.wait_until_caught_up(LONG), "{:?}", engine.failed_queries());
         }
