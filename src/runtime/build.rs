@@ -86,6 +86,7 @@ pub(super) fn pipeline(env: &Arc<Environment>, plan: Plan<'_>, start_of: StartOf
         gate,
         tasks: Vec::new(),
         sources: Vec::new(),
+        inboxes: shapes.iter().flat_map(|shape| shape.inboxes.iter().cloned()).collect(),
         changelogs: BTreeMap::new(),
         restored: Arc::new(RestoreProgress::default()),
     };
@@ -183,6 +184,7 @@ fn make_task(
         entries: Vec::new(),
         place: None,
         is_flushed: false,
+        tells_time: false,
         state_bytes: 0,
     };
     let task = match (&shape.source, start) {
@@ -205,6 +207,8 @@ fn make_task(
                 stream_time: start.stream_time,
                 idle_check: None,
                 dry_since: None,
+                quiet_from: None,
+                has_ended: false,
             };
             let task = env.scheduler.task(plan.lane, Box::new(body));
             env.watch(info.id, partition, &task);

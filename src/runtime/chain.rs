@@ -144,6 +144,7 @@ impl Chain {
             let mut capture = Capture::default();
             operator.on_barrier(&mut capture);
             if !capture.state.is_empty() {
+                assert!(operator.is_stateful(), "an operator that hands over state says that it is stateful");
                 captured.push((index, capture.state));
             }
         }

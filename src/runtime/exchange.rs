@@ -69,6 +69,8 @@ struct Queues {
     /// Upstream tasks that found no room.
     waiting: Vec<Arc<Task>>,
     shard_time: Option<StreamTime>,
+    /// The reader has taken something and not come back since.
+    is_busy: bool,
 }
 
 /// Where a task's rows arrive.
@@ -139,10 +141,18 @@ impl Inbox {
         }
     }
 
-    /// The next message: round robin over the queues that are not held back by a barrier.
+    /// True if nothing waits here and the reader has done what it took.
+    pub(super) fn is_quiet(&self) -> bool {
+        let state = self.state.lock();
+        !state.is_busy && state.queues.iter().all(|queue| queue.messages.is_empty())
+    }
+
+    /// The next message: round robin over the queues that are not held back by a barrier. To be called when what was
+    /// taken before has left.
     pub(super) fn take(&self) -> Option<Taken> {
         let mut guard = self.state.lock();
         let state = &mut *guard;
+        state.is_busy = true;
         let queues = state.queues.len();
         for i in 0..queues {
             let index = (state.turn + i) % queues;
@@ -177,6 +187,7 @@ impl Inbox {
                 }
             }
         }
+        state.is_busy = false;
         None
     }
 

@@ -12,6 +12,7 @@ use crate::types::{Epoch, EventTime, Offset, Partition};
 
 use super::changelog::{Changelog, RestoreProgress};
 use super::counters::Counters;
+use super::exchange::Inbox;
 use super::positions::SourcePosition;
 use super::processing_log::ProcessingLogEntry;
 use super::scheduler::Task;
@@ -48,8 +49,6 @@ pub(super) struct SourceReport {
     pub(super) advanced: bool,
     /// It waits for records, or may not read on.
     pub(super) dry: bool,
-    /// It has read what it was to read.
-    pub(super) ended: bool,
 }
 
 /// What a task hands over at a barrier.
@@ -108,6 +107,8 @@ pub(super) struct Gate {
     weight: AtomicUsize,
     /// Memory held by the state of all tasks.
     state_bytes: AtomicUsize,
+    /// How long all sources have been quiet, if stream time goes on by the clock; else 0. Milliseconds.
+    quiet_ms: AtomicI64,
 }
 
 /// An epoch with its state rows is reckoned at most so many times as heavy as without.
@@ -125,6 +126,7 @@ impl Gate {
             bytes: [AtomicUsize::new(0), AtomicUsize::new(0)],
             weight: AtomicUsize::new(100),
             state_bytes: AtomicUsize::new(0),
+            quiet_ms: AtomicI64::new(0),
         }
     }
 
@@ -165,6 +167,14 @@ impl Gate {
         let bytes = self.bytes_of(epoch).swap(0, Ordering::SeqCst).max(1);
         let weight = 100 + of_state.saturating_mul(100) / bytes;
         self.weight.store(weight.min(MAX_WEIGHT), Ordering::SeqCst);
+    }
+
+    pub(super) fn set_quiet_ms(&self, ms: i64) {
+        self.quiet_ms.store(ms, Ordering::SeqCst);
+    }
+
+    pub(super) fn quiet_ms(&self) -> i64 {
+        self.quiet_ms.load(Ordering::SeqCst)
     }
 
     /// A task's state takes `now` bytes and took `before`.
@@ -220,6 +230,7 @@ pub(super) struct Pipeline {
     pub(super) tasks: Vec<Arc<Task>>,
     /// Source tasks, in the order of [`SourceReport::source`].
     pub(super) sources: Vec<SourceHandle>,
+    pub(super) inboxes: Vec<Arc<Inbox>>,
     /// By the name of the stateful operator.
     pub(super) changelogs: BTreeMap<String, Arc<Changelog>>,
     pub(super) restored: Arc<RestoreProgress>,
@@ -230,6 +241,11 @@ impl Pipeline {
     pub(super) fn ask_barrier(&self, epoch: Epoch) {
         self.gate.barrier.store(epoch.0, Ordering::SeqCst);
         self.sources.iter().for_each(|source| source.task.wake_first());
+    }
+
+    /// True if nothing waits between tasks, and what was taken has left: there are no rows under way.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.inboxes.iter().all(|inbox| inbox.is_quiet())
     }
 
     /// Sources stop or go on reading.

@@ -1,7 +1,8 @@
 //! A push query: a pipeline without epochs, whose rows go to a client batch by batch.
 //!
 //! It reads committed records only, keeps nothing, and ends with its client, its LIMIT, or a failure. A bounded scan
-//! (a pull query on a stream) is a push query that reads to the ends it saw at its start.
+//! (a pull query on a stream) is a push query that reads to the ends it saw at its start; a barrier behind its last
+//! rows tells when they have gone through all stages. State is in memory alone.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock, Weak};
@@ -67,8 +68,8 @@ pub(super) struct PushQuery {
 #[derive(Default)]
 struct Control {
     pipeline: Option<Pipeline>,
-    /// By source: it has read what it was to read.
-    ended: Vec<bool>,
+    /// Tasks that have not yet told that everything has gone through them.
+    running: usize,
 }
 
 impl PushQuery {
@@ -138,7 +139,7 @@ impl PushQuery {
             return Err(error.into());
         }
         let sources: Vec<_> = pipeline.sources.iter().map(|source| Arc::clone(&source.task)).collect();
-        *query.control.lock() = Control { ended: vec![false; sources.len()], pipeline: Some(pipeline) };
+        *query.control.lock() = Control { running: pipeline.tasks.len(), pipeline: Some(pipeline) };
         env.pushes.lock().insert(definition.id, query);
         if definition.limit == Some(0) {
             client.finish(RowEvent::LimitReached);
@@ -172,7 +173,7 @@ impl PushQuery {
                 return Ok(false);
             }
         }
-        Ok(self.client.is_empty())
+        Ok(pipeline.is_quiet() && self.client.is_empty())
     }
 
     /// What the query has done.
@@ -183,21 +184,18 @@ impl PushQuery {
 
 impl Owner for PushQuery {
     fn report(&self, _pipeline: u64, report: SourceReport) {
-        let mut control = self.control.lock();
-        if report.ended && !control.ended[report.source] {
-            control.ended[report.source] = true;
-            if control.ended.iter().all(|ended| *ended) {
-                self.client.finish(RowEvent::Completed);
-            }
-        }
-        drop(control);
         if report.dry {
             self.env.made_progress();
         }
     }
 
-    fn captured(&self, _pipeline: u64, capture: TaskCapture) {
-        debug_assert!(false, "a push query has no barriers, task {} met one", capture.task);
+    /// The only barrier of a query that reads to an end comes behind its last row.
+    fn captured(&self, _pipeline: u64, _capture: TaskCapture) {
+        let mut control = self.control.lock();
+        control.running = control.running.saturating_sub(1);
+        if control.running == 0 {
+            self.client.finish(RowEvent::Completed);
+        }
     }
 
     fn time_passed(&self, _pipeline: u64, _epoch: Epoch) {}

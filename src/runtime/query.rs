@@ -24,6 +24,7 @@
 mod control;
 mod failure;
 mod lifecycle;
+mod quiet;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, Weak};
@@ -134,6 +135,7 @@ impl Query {
             self.rebuild(&mut control, me);
         }
         self.switch_graph(&mut control, me);
+        self.pass_quiet_time(&mut control, me);
         self.maybe_close(&mut control);
         drop(control);
         self.env.made_progress();
@@ -325,6 +327,7 @@ impl Owner for Query {
             return;
         }
         control.dry[report.source] = report.dry;
+        self.note_quiet(&mut control);
         if report.advanced && report.epoch == control.epoch && !control.open {
             control.open = true;
             control.opened_at = self.env.scheduler.now();

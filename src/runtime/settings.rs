@@ -37,6 +37,9 @@ pub struct RuntimeSettings {
     /// How long a source must have been at its end before stream time no longer waits for it (`source.idle`).
     /// Default 1 s.
     pub source_idle: Duration,
+    /// How long every source of a query must have been at its end before stream time goes on by the clock and closes
+    /// windows of EMIT FINAL (`windows.close.idle`). Default zero: never.
+    pub windows_close_idle: Duration,
     /// How long a failed commit or query rests before the next try, doubled each time up to 64 times (`retry.backoff`).
     /// Default 50 ms.
     pub retry_backoff: Duration,
@@ -65,6 +68,7 @@ impl Default for RuntimeSettings {
             state_max_bytes: 1 << 30,
             exchange_rows: 65_536,
             source_idle: Duration::from_secs(1),
+            windows_close_idle: Duration::ZERO,
             retry_backoff: Duration::from_millis(50),
             max_failures: 3,
             append_partition: None,

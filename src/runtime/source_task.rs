@@ -43,6 +43,10 @@ pub(super) struct SourceTask {
     pub(super) idle_check: Option<std::time::Duration>,
     /// When the source came to the log's end, by the scheduler's time.
     pub(super) dry_since: Option<std::time::Duration>,
+    /// The stream time it had when all sources fell quiet and time went on by the clock.
+    pub(super) quiet_from: Option<EventTime>,
+    /// Everything that was to be read has left, and the tasks downstream were told.
+    pub(super) has_ended: bool,
 }
 
 /// Whether records came.
@@ -69,12 +73,12 @@ impl SourceTask {
             self.worker.barrier(owner, Some((self.topic, self.partition, position)), None);
         }
         if self.worker.gate.is_paused() {
-            self.report(owner, false, true, false);
+            self.report(owner, false, true);
             return Ok(Ran::IDLE);
         }
         if self.worker.gate.is_full(self.worker.epoch) {
             // Woken by the barrier that ends this epoch.
-            self.report(owner, false, false, false);
+            self.report(owner, false, false);
             return Ok(Ran::IDLE);
         }
         let read = self.read(owner)?;
@@ -82,25 +86,31 @@ impl SourceTask {
         match read {
             Came::Rows(rows) => {
                 self.dry_since = None;
-                self.report(owner, true, false, false);
+                self.quiet_from = None;
+                self.report(owner, true, false);
                 Ok(Ran { rows, next: if drained { Next::Again } else { Next::Idle } })
             }
             Came::Dry => {
                 self.rest(me);
-                self.report(owner, self.next != before, true, false);
+                self.report(owner, self.next != before, true);
                 Ok(Ran::IDLE)
             }
             Came::Ended => {
                 self.worker.output.be_idle();
-                self.report(owner, self.next != before, true, true);
+                if !self.has_ended && self.worker.flush(me, owner)? {
+                    self.has_ended = true;
+                    let position = SourcePosition { next: self.next, stream_time: None };
+                    self.worker.barrier(owner, Some((self.topic, self.partition, position)), None);
+                }
+                self.report(owner, self.next != before, true);
                 Ok(Ran::IDLE)
             }
         }
     }
 
-    fn report(&self, owner: &Arc<dyn Owner>, advanced: bool, dry: bool, ended: bool) {
+    fn report(&self, owner: &Arc<dyn Owner>, advanced: bool, dry: bool) {
         let epoch = self.worker.epoch;
-        owner.report(self.worker.pipeline, SourceReport { source: self.source, epoch, advanced, dry, ended });
+        owner.report(self.worker.pipeline, SourceReport { source: self.source, epoch, advanced, dry });
         // After the report: who sees everything read also sees that it is not durable yet.
         self.progress.read.store(self.next.0, Ordering::SeqCst);
     }
@@ -179,6 +189,12 @@ impl SourceTask {
     fn rest(&mut self, me: &Arc<Task>) {
         if !self.worker.output.cares_for_idleness() {
             return;
+        }
+        let quiet_ms = self.worker.gate.quiet_ms();
+        if let (true, Some(now)) = (quiet_ms > 0, self.worker.output.stream_time_or(None)) {
+            let from = *self.quiet_from.get_or_insert(now);
+            self.worker.output.be_idle();
+            self.worker.output.pass_time(EventTime(from.0.saturating_add(quiet_ms)));
         }
         let idle = self.worker.env.settings.source_idle;
         let now = self.worker.env.scheduler.now();

@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use crate::catalog::QueryId;
 use crate::expressions::EvaluationContext;
-use crate::operators::Port;
+use crate::operators::{Port, RowError};
 use crate::types::{ChangeBatch, Epoch, EventTime, Offset, Partition};
 
 use super::chain::{Chain, Left};
@@ -41,6 +41,8 @@ pub(super) struct Worker {
     pub(super) place: Option<(Partition, Offset, Offset)>,
     /// The operators were asked to emit what they hold back: the epoch ends once it has left.
     pub(super) is_flushed: bool,
+    /// What leaves was caused by stream time, and the owner was not told yet.
+    pub(super) tells_time: bool,
     /// Memory held by state when it was last looked at.
     pub(super) state_bytes: usize,
 }
@@ -57,7 +59,14 @@ impl Worker {
             return;
         };
         self.place = Some((*partition, *first, last.next()));
+        self.tells_time = false;
         self.chain.give_changes(port, batch, self.context());
+    }
+
+    /// Gives stream time to the operators.
+    pub(super) fn give_time(&mut self, now: EventTime) {
+        self.tells_time = true;
+        self.chain.give_time(now);
     }
 
     /// What functions of wall time and chance read for the next batch.
@@ -75,16 +84,13 @@ impl Worker {
                 break;
             }
             match self.chain.next() {
-                Some(Left::Changes(batch)) => match self.output.accept(batch, &mut errors, owner.counters()) {
-                    Ok(bytes) => self.gate.add_bytes(self.epoch, bytes),
-                    Err((offset, reason)) => {
-                        if let (Some(offset), Some((_, first, until))) = (offset, &mut self.place) {
-                            (*first, *until) = (offset, offset.next());
-                        }
-                        self.fail(owner, reason);
-                        return Err(Stopped);
-                    }
-                },
+                Some(Left::Changes(batch)) if self.tells_time => {
+                    // No source need have read on: nobody else knows that there is something to commit.
+                    self.tells_time = false;
+                    owner.time_passed(self.pipeline, self.epoch);
+                    self.leave(batch, &mut errors, owner)?;
+                }
+                Some(Left::Changes(batch)) => self.leave(batch, &mut errors, owner)?,
                 Some(Left::Time(now)) => self.output.pass_time(now),
                 Some(Left::Fatal(error)) => {
                     self.place = Some((error.partition, error.offset, error.offset.next()));
@@ -102,6 +108,23 @@ impl Worker {
         }
         self.hand_over_entries(owner);
         Ok(drained)
+    }
+
+    /// Gives a batch to the output.
+    fn leave(&mut self, batch: ChangeBatch, errors: &mut Vec<RowError>, owner: &Arc<dyn Owner>) -> Result<(), Stopped> {
+        match self.output.accept(batch, errors, owner.counters()) {
+            Ok(bytes) => {
+                self.gate.add_bytes(self.epoch, bytes);
+                Ok(())
+            }
+            Err((offset, reason)) => {
+                if let (Some(offset), Some((_, first, until))) = (offset, &mut self.place) {
+                    (*first, *until) = (offset, offset.next());
+                }
+                self.fail(owner, reason);
+                Err(Stopped)
+            }
+        }
     }
 
     /// Notes an entry of the processing log about a record.
@@ -145,8 +168,8 @@ impl Worker {
         let mut records = self.output.barrier(epoch);
         let mut state_bytes = 0;
         for (place, rows) in self.chain.capture() {
-            let changelog = self.changelogs.iter().find(|(index, _)| *index == place);
-            let (_, changelog) = changelog.expect("an operator that captures state says that it is stateful");
+            // Without epochs there are no changelogs either.
+            let Some((_, changelog)) = self.changelogs.iter().find(|(index, _)| *index == place) else { continue };
             let rows = changelog.records(&rows, now);
             state_bytes += rows.iter().map(|part| part.records.data_bytes()).sum::<usize>();
             records.extend(rows);
@@ -224,7 +247,7 @@ impl StageTask {
             self.worker.look_at_state();
             if let Some(now) = self.inbox.shard_time() {
                 self.told_time = Some(now);
-                self.worker.chain.give_time(now);
+                self.worker.give_time(now);
                 self.worker.drain(me, owner)?;
             }
             self.worker.env.made_progress();
@@ -241,7 +264,10 @@ impl StageTask {
             return self.end_epoch(me, owner);
         }
         let rows = match self.inbox.take() {
-            None => return Ok(Ran::IDLE),
+            None => {
+                self.worker.env.made_progress();
+                return Ok(Ran::IDLE);
+            }
             Some(Taken::Changes(port, batch)) => {
                 let rows = batch.len();
                 self.worker.give(port, batch);
@@ -250,8 +276,7 @@ impl StageTask {
             Some(Taken::Time(now)) => {
                 let Some(now) = now.filter(|now| self.told_time < Some(*now)) else { return Ok(Ran::AGAIN) };
                 self.told_time = Some(now);
-                self.worker.chain.give_time(now);
-                owner.time_passed(self.worker.pipeline, self.worker.epoch);
+                self.worker.give_time(now);
                 0
             }
             Some(Taken::Barrier(epoch)) => {

@@ -67,6 +67,7 @@ fn runtime_settings(settings: &Settings) -> RuntimeSettings {
         state_max_bytes: knobs.state_max.bytes(),
         exchange_rows: knobs.exchange_rows,
         source_idle: knobs.source_idle,
+        windows_close_idle: knobs.windows_close_idle,
         retry_backoff: knobs.retry_backoff,
         max_failures: knobs.max_failures,
         append_partition: knobs.append_partition.and_then(|number| i32::try_from(number).ok()).map(Partition),

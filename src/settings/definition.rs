@@ -230,6 +230,9 @@ settings! {
         read_max: ByteSize = "source.read.max.bytes", "4MiB", Restart, "1KiB"..="1GiB";
         /// A partition that is read to its end for so long no longer holds back the time of the others.
         source_idle: Duration = "source.idle", "1s", Restart, "0ms"..="24h";
+        /// When all sources of a query are read to their ends for so long, time goes on by the clock and closes the
+        /// windows of EMIT FINAL; what comes for them later is late. 0: they wait for later records.
+        windows_close_idle: Duration = "windows.close.idle", "0ms", Restart, "0ms"..="24h";
         /// Rows that may wait between one task and the next.
         exchange_rows: usize = "exchange.max.rows", "65536", Restart, "1"..="100000000";
         /// Batches that may wait inside a push query for its client.

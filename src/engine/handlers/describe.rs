@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::catalog::Source;
 use crate::diagnostics::Diagnostic;
+use crate::engine::QueryMetrics;
 use crate::engine::entity::{Body, FieldInfo, OffsetSummary, QueryInfo, QueryOffsets, SourceDescription};
 use crate::engine::scope::{Outcome, Scope, storage};
 use crate::sql::ast::{Ident, SourceKind};
@@ -60,7 +61,7 @@ fn description(scope: &Scope<'_>, source: &Source, extended: bool) -> Result<Sou
 /// ksqlDB's words for what readers consumed and writers produced.
 fn statistics(scope: &Scope<'_>, readers: &[QueryInfo], writers: &[QueryInfo]) -> String {
     let metrics = scope.engine.query_metrics();
-    let sum = |queries: &[QueryInfo], count: fn(&crate::engine::QueryMetrics) -> u64| -> u64 {
+    let sum = |queries: &[QueryInfo], count: fn(&QueryMetrics) -> u64| -> u64 {
         metrics.iter().filter(|one| queries.iter().any(|query| query.id == one.query_id)).map(count).sum()
     };
     let mut text = String::new();
@@ -71,12 +72,14 @@ fn statistics(scope: &Scope<'_>, readers: &[QueryInfo], writers: &[QueryInfo]) -
 
 fn error_stats(scope: &Scope<'_>, readers: &[QueryInfo], writers: &[QueryInfo]) -> String {
     let metrics = scope.engine.query_metrics();
-    let failed: u64 = metrics
-        .iter()
-        .filter(|one| readers.iter().chain(writers).any(|query| query.id == one.query_id))
-        .map(|metrics| metrics.record_errors)
-        .sum();
-    if failed == 0 { String::new() } else { format!("consumer-failed-messages: {failed:>10}") }
+    let of_source = |one: &&QueryMetrics| readers.iter().chain(writers).any(|query| query.id == one.query_id);
+    let sum = |count: fn(&QueryMetrics) -> u64| metrics.iter().filter(of_source).map(count).sum::<u64>();
+    let told = [
+        ("consumer-failed-messages", sum(|metrics| metrics.record_errors)),
+        ("late-rows", sum(|metrics| metrics.late_rows)),
+    ];
+    let told = told.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{name}: {count:>10}"));
+    told.collect::<Vec<_>>().join("     ")
 }
 
 /// Where the queries that write this source are in the topics they read.

@@ -82,6 +82,12 @@ impl Case {
         }
     }
 
+    /// True if every row of the answer is known, not only the last of a key.
+    fn is_history(&self) -> bool {
+        let is_session = matches!(self.shape, Shape::Session { .. });
+        self.every_update && !self.is_final && !is_session && !self.having && self.partitions == 1
+    }
+
     fn statements(&self) -> String {
         let by = self.by.join(", ");
         let window = match self.shape {
@@ -324,7 +330,7 @@ fn answer(case: &Case, workers: usize, chance: &mut fastrand::Rng) -> BTreeMap<V
             let fault = [Fault::Abort, Fault::UnknownApplied, Fault::UnknownLost][chance.usize(0..3)];
             bench.log.faults().fail_next_of("_thalweg-default_-committer-0", fault);
         }
-        if chance.u8(..) < 40 {
+        if !case.is_history() && chance.u8(..) < 40 {
             bench.log.advance_time(48 * 3_600_000);
             bench.log.clean();
         }
@@ -348,10 +354,40 @@ fn tables_are_what_a_recomputation_gives_for_any_number_of_workers() {
         for workers in [1, 2, 4] {
             let found = answer(&case, workers, &mut chance);
             assert_eq!(table(&found), table(&expected), "seed {seed}, {workers} workers: {case:?}");
-            let is_history = case.every_update && !case.is_final && !matches!(case.shape, Shape::Session { .. });
-            if is_history && !case.having && case.partitions == 1 {
+            if case.is_history() {
                 assert_eq!(found, expected, "seed {seed}, {workers} workers: {case:?}");
             }
         }
     }
+}
+
+/// The final windows of 100 ms of records at these times, two partitions, in the order they left.
+fn final_windows(close_idle: Duration, times: &[&[i64]]) -> Vec<String> {
+    let bench = Bench::new();
+    let scheduler = Scheduler::seeded(1, Arc::<crate::runtime::ManualClock>::clone(&bench.clock));
+    let engine = bench.open_on(Some(scheduler), |settings| settings.runtime.windows_close_idle = close_idle);
+    let made = run(
+        &engine,
+        "CREATE STREAM s (k STRING KEY, g INT, v BIGINT)
+           WITH (kafka_topic='s', key_format='KAFKA', value_format='JSON', partitions=2);
+         CREATE TABLE t WITH (kafka_topic='t', partitions=1, value_format='JSON') AS
+           SELECT g, COUNT(*) AS n FROM s WINDOW TUMBLING (SIZE 100 MILLISECONDS) GROUP BY g EMIT FINAL;",
+    );
+    assert!(made.contains("Created query"), "{made}");
+    for times in times {
+        let row = |time: &i64| Row { key: Some(format!("k{time}")), value: Some((Some(1), None)), time: *time };
+        produce(&bench, 2, &times.iter().map(row).collect::<Vec<_>>());
+        assert!(engine.wait_until_caught_up(LONG), "{:?}", engine.failed_queries());
+    }
+    said(&bench).into_values().flatten().flatten().collect()
+}
+
+#[test]
+fn windows_of_quiet_sources_close_by_the_clock_if_they_are_to() {
+    let never = final_windows(Duration::ZERO, &[&[10, 20], &[30, 250]]);
+    assert_eq!(never, ["{\"N\":3}@30"], "the window of 250 waits for a later record");
+    let second = Duration::from_secs(1);
+    assert_eq!(final_windows(second, &[&[10, 20]]), ["{\"N\":2}@20"]);
+    // 30 comes when its window was closed by the clock.
+    assert_eq!(final_windows(second, &[&[10, 20], &[30, 250]]), ["{\"N\":2}@20", "{\"N\":1}@250"]);
 }

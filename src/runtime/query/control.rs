@@ -76,6 +76,8 @@ pub(super) struct Control {
     pub(super) opened_at: Duration,
     /// By source: it waits for records.
     pub(super) dry: Vec<bool>,
+    /// When all sources fell quiet, by the scheduler's time, if stream time then goes on by the clock.
+    pub(super) quiet_since: Option<Duration>,
     pub(super) closing: Option<Closing>,
     pub(super) committing: Option<Commit>,
     /// Entries of the processing log, of epochs with an even and an odd number.
@@ -117,6 +119,7 @@ impl Control {
             open: false,
             opened_at: Duration::ZERO,
             dry: Vec::new(),
+            quiet_since: None,
             closing: None,
             committing: None,
             entries: [Vec::new(), Vec::new()],
@@ -146,6 +149,7 @@ impl Control {
         self.pipeline = None;
         self.closing = None;
         self.open = false;
+        self.quiet_since = None;
         self.entries = [Vec::new(), Vec::new()];
     }
 

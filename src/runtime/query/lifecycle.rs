@@ -248,7 +248,7 @@ impl Query {
             return Ok(true);
         }
         let Some(pipeline) = &control.pipeline else { return Ok(control.stopped) };
-        if !pipeline.restored.is_over() {
+        if !pipeline.restored.is_over() || !pipeline.is_quiet() {
             return Ok(false);
         }
         for source in &pipeline.sources {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::fold::{END, FATAL, fold, fold_by_key};
 use super::*;
-use crate::runtime::{QueryState, RuntimeError};
+use crate::runtime::{PushDefinition, PushStart, QueryState, RowEvent, RuntimeError};
 use crate::topics::memory::Fault;
 
 const CHANGELOG: &str = "_thalweg-test-Q-fold-changelog";
@@ -252,4 +252,60 @@ fn a_query_says_how_far_its_state_is_read_back() {
     assert_eq!(runtime.status(&id("Q")).unwrap().restoring, Some((0, 3)));
     scheduler.run_until_idle();
     assert_eq!(runtime.status(&id("Q")).unwrap().restoring, None);
+}
+
+/// What a push query over the fold of topic `a` tells: each key with its number, and how it ends.
+fn pushed(world: &World, workers: usize, until_end: bool, limit: Option<u64>) -> Vec<String> {
+    let settings =
+        RuntimeSettings { worker_threads: workers, batch_rows: 3, push_queue_batches: 1, ..RuntimeSettings::default() };
+    let (runtime, scheduler) = world.seeded(7, settings);
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
+    let mut graph = OperatorGraph::clone(&fold_by_key("a", "nowhere", "fold"));
+    graph.stages[1].output = Output::Rows;
+    let definition = PushDefinition {
+        id: "P".to_owned(),
+        graph: Arc::new(graph),
+        start: PushStart::Earliest,
+        until_end,
+        limit,
+        events: sender,
+    };
+    runtime.start_push(definition).unwrap();
+    let mut told = Vec::new();
+    loop {
+        scheduler.run_until_idle();
+        match receiver.try_recv() {
+            Ok(RowEvent::Rows { rows, .. }) => {
+                let column = |index: usize| rows.column(index).to_data();
+                let keys = datafusion::arrow::array::StringArray::from(column(0));
+                let numbers = datafusion::arrow::array::Int64Array::from(column(1));
+                told.extend(
+                    keys.iter().zip(&numbers).map(|(key, number)| format!("{}={}", key.unwrap(), number.unwrap())),
+                );
+            }
+            Ok(other) => told.push(format!("{other:?}")),
+            Err(_) => return told,
+        }
+    }
+}
+
+#[test]
+fn a_push_query_with_state_goes_through_all_its_stages_and_ends() {
+    let world = World::new(&[("a", 3)]);
+    let records: Vec<_> = (0..60).map(|i| (format!("k{}", i % 7), i % 12)).collect();
+    for (nth, (key, value)) in records.iter().enumerate() {
+        world.produce("a", &format!("{key}={value}@{nth}"));
+    }
+    let expected: BTreeSet<_> =
+        table(&folded(&records)).iter().map(|(key, number)| format!("{key}={number}")).collect();
+    for workers in [1, 2, 4] {
+        let mut told = pushed(&world, workers, true, None);
+        assert_eq!(told.pop().as_deref(), Some("Completed"), "behind the last row");
+        let last: BTreeMap<_, _> = told.iter().map(|row| (row.split_once('=').unwrap().0, row.clone())).collect();
+        assert_eq!(last.into_values().collect::<BTreeSet<_>>(), expected);
+
+        let told = pushed(&world, workers, false, Some(5));
+        assert_eq!((told.len(), told[5].as_str()), (6, "LimitReached"));
+    }
+    assert_eq!(world.log.topics().unwrap().keys().filter(|name| name.ends_with("-changelog")).count(), 0);
 }
