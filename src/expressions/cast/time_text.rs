@@ -118,7 +118,10 @@ pub(crate) fn read_timestamp(text: &str) -> Option<i64> {
     }
     let days = i64::from(read_date(day)?);
     let (clock, offset_minutes) = split_offset(rest)?;
-    Some(days * DAY_MS + read_clock(clock)? - offset_minutes * 60_000)
+    // As in Java, 24:00 is the end of the day.
+    let is_end = clock.starts_with("24") && clock.bytes().skip(2).all(|byte| matches!(byte, b'0' | b':' | b'.'));
+    let of_day = if is_end && clock.len() <= "24:00:00.000".len() { DAY_MS } else { read_clock(clock)? };
+    Some(days * DAY_MS + of_day - offset_minutes * 60_000)
 }
 
 /// A time of day and the offset after it, in minutes: `Z`, `+02`, `+0200`, `+02:00`, at most 18 hours.
