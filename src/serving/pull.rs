@@ -12,7 +12,7 @@ use datafusion::arrow::compute::filter_record_batch;
 use datafusion::arrow::datatypes::{Float64Type, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 
-use super::snapshot::{KeyRange, Scan, Snapshot, successor};
+use super::snapshot::{Chosen, KeyRange, Scan, Snapshot, successor};
 use super::table_shape::TableShape;
 use crate::diagnostics::Diagnostic;
 use crate::expressions::{
@@ -30,7 +30,7 @@ pub struct PullProgram {
     /// In order and apart from each other.
     ranges: Vec<KeyRange>,
     /// The columns of the table that are read.
-    wanted: Vec<usize>,
+    wanted: Arc<Chosen>,
     predicate: Option<Predicate>,
     projection: Projection,
     /// The columns of the answer.
@@ -72,7 +72,7 @@ impl PullProgram {
                 None => vec![KeyRange::ALL],
                 Some(lookups) => apart(lookups.iter().filter_map(|lookup| range(lookup, shape, functions)).collect()),
             },
-            wanted,
+            wanted: Arc::new(Chosen::new(shape, &wanted)),
             predicate,
             projection,
             schema: EdgeSchema::new(answer.collect()).arrow(),
@@ -159,7 +159,11 @@ impl Iterator for PullRows {
         }
         let found = loop {
             let Some(scan) = &mut self.scan else {
-                self.scan = Some(self.snapshot.scan(self.ranges.next()?, &self.program.wanted, self.batch_rows));
+                self.scan = Some(self.snapshot.scan_chosen(
+                    self.ranges.next()?,
+                    Arc::clone(&self.program.wanted),
+                    self.batch_rows,
+                ));
                 continue;
             };
             match scan.next() {

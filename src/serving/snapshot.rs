@@ -84,18 +84,28 @@ impl Snapshot {
     /// The row of a stored key, with these columns (positions in [`Snapshot::schema`]); no row if there is none.
     ///
     /// # Errors
-    /// Arrow's, if a position is not a column's.
+    /// Arrow's, if the stored bytes are damaged.
+    ///
+    /// # Panics
+    /// If a position is not a column's.
     pub fn get(&self, key: &[u8], columns: &[usize]) -> Result<RecordBatch, ArrowError> {
         let found = self.map.get(key).filter(|_| self.is_live(key));
-        let mut rows = Rows::new(&self.shape, columns);
-        rows.decode(found.map(|value| (key, value)))
+        Chosen::new(&self.shape, columns).decode(&self.shape, found.map(|value| (key, value)))
     }
 
     /// The rows of the keys in `range`, in the order of their stored keys, with these columns (positions in
     /// [`Snapshot::schema`]), at most `batch_rows` a batch. Nothing is decoded before it is asked for, nor columns that
     /// are not.
+    ///
+    /// # Panics
+    /// If a position is not a column's.
     pub fn scan(&self, range: KeyRange, columns: &[usize], batch_rows: usize) -> Scan {
-        Scan { snapshot: self.clone(), range, columns: columns.to_vec(), batch_rows: batch_rows.max(1), ended: false }
+        self.scan_chosen(range, Arc::new(Chosen::new(&self.shape, columns)), batch_rows)
+    }
+
+    /// As [`Self::scan`], with columns chosen before.
+    pub(super) fn scan_chosen(&self, range: KeyRange, columns: Arc<Chosen>, batch_rows: usize) -> Scan {
+        Scan { snapshot: self.clone(), columns, batch_rows: batch_rows.max(1), range, ended: false }
     }
 
     /// False for windows past their retention.
@@ -112,7 +122,7 @@ impl Snapshot {
 pub struct Scan {
     // fixed
     snapshot: Snapshot,
-    columns: Vec<usize>,
+    columns: Arc<Chosen>,
     batch_rows: usize,
     // changing
     /// What is left.
@@ -122,11 +132,8 @@ pub struct Scan {
 
 impl Scan {
     /// The columns of its batches.
-    ///
-    /// # Errors
-    /// Arrow's, if a position is not a column's.
-    pub fn schema(&self) -> Result<SchemaRef, ArrowError> {
-        self.snapshot.schema().project(&self.columns).map(Arc::new)
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.columns.schema)
     }
 }
 
@@ -138,9 +145,8 @@ impl Iterator for Scan {
             return None;
         }
         let snapshot = &self.snapshot;
-        let mut rows = Rows::new(&snapshot.shape, &self.columns);
         let (from, to) = (as_slice(&self.range.from), as_slice(&self.range.to));
-        let mut found = Vec::with_capacity(self.batch_rows.min(snapshot.rows()));
+        let mut found = Vec::new();
         let mut last = None;
         for (key, value) in snapshot.map.range(from, to) {
             last = Some(key);
@@ -157,7 +163,7 @@ impl Iterator for Scan {
         }
         let next = last.map(<[u8]>::to_vec);
         let is_last = found.len() < self.batch_rows;
-        let batch = rows.decode(found);
+        let batch = self.columns.decode(&snapshot.shape, found);
         self.ended = is_last || batch.is_err();
         if let Some(next) = next {
             self.range.from = Bound::Excluded(next);
@@ -174,18 +180,40 @@ fn as_slice(bound: &Bound<Vec<u8>>) -> Bound<&[u8]> {
     }
 }
 
-/// Decodes wanted columns of stored rows.
-struct Rows<'a> {
-    shape: &'a TableShape,
-    columns: &'a [usize],
+/// Columns of a table that are wanted, and what is to be decoded for them.
+#[derive(Debug)]
+pub(super) struct Chosen {
+    parts: Vec<TablePart>,
+    schema: SchemaRef,
+    keys: Vec<bool>,
+    values: Vec<bool>,
 }
 
-impl<'a> Rows<'a> {
-    fn new(shape: &'a TableShape, columns: &'a [usize]) -> Self {
-        Self { shape, columns }
+impl Chosen {
+    /// Chooses columns by their positions.
+    pub(super) fn new(shape: &TableShape, columns: &[usize]) -> Self {
+        let schema = shape.schema().project(columns).expect("positions of columns are the table's");
+        let parts: Vec<TablePart> = columns.iter().map(|column| shape.columns()[*column].part).collect();
+        let (mut keys, mut values) =
+            (vec![false; shape.key_codec.types().len()], vec![false; shape.value_codec.types().len()]);
+        for part in &parts {
+            match part {
+                TablePart::Value(at) => values[*at] = true,
+                part => {
+                    if let Some(at) = in_key(*part, shape) {
+                        keys[at] = true;
+                    }
+                }
+            }
+        }
+        Self { parts, schema: Arc::new(schema), keys, values }
     }
 
-    fn decode<'r>(&mut self, rows: impl IntoIterator<Item = (&'r [u8], &'r [u8])>) -> Result<RecordBatch, ArrowError> {
+    fn decode<'r>(
+        &self,
+        shape: &TableShape,
+        rows: impl IntoIterator<Item = (&'r [u8], &'r [u8])>,
+    ) -> Result<RecordBatch, ArrowError> {
         let (mut keys, mut values, mut stamps) = (Vec::new(), Vec::new(), Vec::new());
         for (key, value) in rows {
             let (stamp, value) = split_value(value).ok_or_else(|| damaged(value.len()))?;
@@ -194,31 +222,10 @@ impl<'a> Rows<'a> {
             stamps.push(stamp);
         }
         let count = keys.len();
-        let schema = Arc::new(self.shape.schema().project(self.columns)?);
-        let (key_codec, value_codec) = (&self.shape.key_codec, &self.shape.value_codec);
-        let (mut wanted_keys, mut wanted_values) =
-            (vec![false; key_codec.types().len()], vec![false; value_codec.types().len()]);
-        let key_columns = self.shape.key_columns();
-        let in_key = |part: TablePart| match part {
-            TablePart::Key(at) => Some(at),
-            TablePart::WindowStart => Some(key_columns),
-            TablePart::WindowEnd => Some(key_columns + 1),
-            _ => None,
-        };
-        for column in self.columns {
-            match self.shape.columns()[*column].part {
-                TablePart::Value(at) => wanted_values[at] = true,
-                part => {
-                    if let Some(at) = in_key(part) {
-                        wanted_keys[at] = true;
-                    }
-                }
-            }
-        }
-        let keys = key_codec.decode_wanted(&wanted_keys, keys).map_err(|error| damaged(error.0))?;
-        let values = value_codec.decode_wanted(&wanted_values, values).map_err(|error| damaged(error.0))?;
+        let keys = shape.key_codec.decode_wanted(&self.keys, keys).map_err(|error| damaged(error.0))?;
+        let values = shape.value_codec.decode_wanted(&self.values, values).map_err(|error| damaged(error.0))?;
         let taken = |columns: &[Option<ArrayRef>], at: usize| columns.get(at).cloned().flatten();
-        let arrays = self.columns.iter().map(|column| match self.shape.columns()[*column].part {
+        let arrays = self.parts.iter().map(|part| match *part {
             TablePart::Value(at) => taken(&values, at),
             TablePart::RowTime => Some(numbers(stamps.iter().map(|stamp| stamp.time))),
             TablePart::RowPartition => {
@@ -226,11 +233,21 @@ impl<'a> Rows<'a> {
                 Some(Arc::new(partitions) as ArrayRef)
             }
             TablePart::RowOffset => Some(numbers(stamps.iter().map(|stamp| stamp.offset))),
-            part => in_key(part).and_then(|at| taken(&keys, at)),
+            part => in_key(part, shape).and_then(|at| taken(&keys, at)),
         });
         let arrays = arrays.collect::<Option<Vec<_>>>().ok_or_else(|| damaged(0))?;
         let options = RecordBatchOptions::new().with_row_count(Some(count));
-        RecordBatch::try_new_with_options(schema, arrays, &options)
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)
+    }
+}
+
+/// Which column of the stored key this is.
+fn in_key(part: TablePart, shape: &TableShape) -> Option<usize> {
+    match part {
+        TablePart::Key(at) => Some(at),
+        TablePart::WindowStart => Some(shape.key_columns()),
+        TablePart::WindowEnd => Some(shape.key_columns() + 1),
+        _ => None,
     }
 }
 

@@ -23,7 +23,7 @@ pub enum ServingError {
         table: Name,
         /// Why.
         #[source]
-        source: RuntimeError,
+        source: Box<RuntimeError>,
     },
     /// The table is still being read from its topic.
     #[error("table {table} is still being read from its topic: {rows} rows so far, {lag} records are left")]
@@ -80,8 +80,10 @@ impl ServedTable {
     /// That is not followed within `timeout`; [`ServingError`] tells why.
     pub fn snapshot(&self, timeout: Duration) -> Result<Snapshot, ServingError> {
         let table = || self.source.name.clone();
-        let is_whole =
-            self.following.catch_up(timeout).map_err(|source| ServingError::Follow { table: table(), source })?;
+        let is_whole = self
+            .following
+            .catch_up(timeout)
+            .map_err(|source| ServingError::Follow { table: table(), source: Box::new(source) })?;
         if let Some(reason) = self.following.broken() {
             return Err(ServingError::Broken { table: table(), reason });
         }
@@ -129,7 +131,7 @@ impl Tables {
         let mut changer = Changer::new(Arc::clone(&table), retention_ms());
         let following = runtime
             .follow(&table.shape().input, Box::new(move |followed| changer.take(followed)))
-            .map_err(|error| ServingError::Follow { table: source.name.clone(), source: error })?;
+            .map_err(|error| ServingError::Follow { table: source.name.clone(), source: Box::new(error) })?;
         let known = Arc::new(ServedTable { source: Arc::clone(source), table, following });
         served.insert(source.name.clone(), Arc::clone(&known));
         Ok(known)
