@@ -165,30 +165,42 @@ impl Aggregate {
     /// the row that closes a window if `to_closing`. Gives also the row that comes after.
     fn enter(&self, rest: &Rest, windows: &TimeWindows, to_closing: bool, out: &mut Output) -> (Entered, usize) {
         let meta = &rest.input.meta;
-        let (mut rows, mut starts) = (Vec::new(), Vec::new());
+        let (mut rows, mut starts) = (Vec::new(), Vec::with_capacity(rest.input.len()));
         let mut closed = windows.closed_at(self.now.0);
         let mut row = rest.next_row;
-        while row < rest.input.len() && rows.len() < results::MAX_ROWS {
-            let stream_time = meta.stream_time[row].max(self.now);
+        // As long as each row enters one window the rows need not be named.
+        let mut is_plain = row == 0;
+        let mut latest = None;
+        while row < rest.input.len() && starts.len() < results::MAX_ROWS {
+            let (time, stream_time) = (meta.event_time[row].0, meta.stream_time[row].max(self.now));
             let before = starts.len();
-            starts.extend(windows.taking(meta.event_time[row].0, stream_time.0));
-            rows.resize(starts.len(), row as u32);
+            match windows.taking_one(time, stream_time.0, &mut latest) {
+                Some(start) => starts.push(start),
+                None => starts.extend(windows.taking(time, stream_time.0)),
+            }
+            if is_plain && starts.len() != row + 1 {
+                is_plain = false;
+                rows.extend(0..before as u32);
+            }
+            if !is_plain {
+                rows.resize(starts.len(), row as u32);
+            }
             if starts.len() == before {
                 out.late_rows += 1;
                 out.errors.push(late(&rest.input, row, stream_time));
             }
             row += 1;
-            let closed_now = windows.closed_at(stream_time.0);
-            if to_closing && closed_now > std::mem::replace(&mut closed, closed_now) {
-                break;
+            if to_closing {
+                let closed_now = windows.closed_at(stream_time.0);
+                if closed_now > std::mem::replace(&mut closed, closed_now) {
+                    break;
+                }
             }
         }
-        let is_whole = rest.next_row == 0
-            && rows.len() == rest.input.len()
-            && rows.first() == Some(&0)
-            && rows.iter().is_sorted_by(|a, b| a < b);
-        let rows = if is_whole { None } else { Some(rows.into()) };
-        (Entered { rows, starts: Some(starts) }, row)
+        if is_plain && row < rest.input.len() {
+            (is_plain, rows) = (false, (0..row as u32).collect());
+        }
+        (Entered { rows: (!is_plain).then(|| rows.into()), starts: Some(starts) }, row)
     }
 
     /// Takes entries.
@@ -229,8 +241,8 @@ impl Aggregate {
         } else {
             self.calls.update(&entries)?;
         }
-        for group in groups {
-            self.table.set_known(group);
+        if self.changelog || self.calls.wants_prior() {
+            groups.into_iter().for_each(|group| self.table.set_known(group));
         }
         Ok(())
     }

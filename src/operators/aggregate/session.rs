@@ -142,11 +142,11 @@ impl SessionAggregate {
         let keys = self.store.table.keys(columns, input.len());
         let mut key_numbers = Vec::new();
         self.store.table.find_or_create(&keys, None, None, &mut key_numbers);
-        let mut segment = Segment::default();
+        let (mut segment, mut joined) = (Segment::default(), Vec::new());
         for (row, key) in (0_u32..).zip(key_numbers.iter().copied()) {
             let at = row as usize;
             let (time, stream_time) = (input.meta.event_time[at].0, input.meta.stream_time[at].max(self.now).0);
-            let joined = self.store.joined_by(key, time, stream_time);
+            self.store.joined_by(key, time, stream_time, &mut joined);
             let ends = |number: &GroupNumber| self.store.session(*number).end;
             let end = joined.iter().map(ends).max().unwrap_or(time).max(time);
             let start = joined.first().map_or(time, |first| self.store.session(*first).start.min(time));

@@ -62,6 +62,8 @@ pub(super) struct Session {
     /// The bounds under which a result has left.
     pub(super) emitted: Option<(i64, i64)>,
     pub(super) is_touched: bool,
+    /// True if key and start are among the dirty ones.
+    is_dirty: bool,
 }
 
 /// Sessions by key.
@@ -112,11 +114,11 @@ impl SessionStore {
         self.sessions[number as usize].is_live
     }
 
-    /// The sessions that a row joins, by start.
-    pub(super) fn joined_by(&self, key: GroupNumber, event_time: i64, stream_time: i64) -> Vec<GroupNumber> {
+    /// Sets `joined` to the sessions that a row joins, by start.
+    pub(super) fn joined_by(&self, key: GroupNumber, event_time: i64, stream_time: i64, joined: &mut Vec<GroupNumber>) {
+        joined.clear();
         let Self { windows, .. } = self;
         let (from, to) = (event_time.saturating_sub(windows.gap), event_time.saturating_add(windows.gap));
-        let mut joined = Vec::new();
         for number in self.of_key.get(key as usize).into_iter().flatten().rev() {
             let Session { start, end, .. } = *self.session(*number);
             if start > to || windows.is_hidden(end, event_time, stream_time) {
@@ -132,13 +134,21 @@ impl SessionStore {
             joined.push(*number);
         }
         joined.reverse();
-        joined
     }
 
     /// A new session.
     pub(super) fn create(&mut self, key: GroupNumber, start: i64, end: i64) -> GroupNumber {
-        let session =
-            Session { key, start, end, queued: end, is_live: true, is_known: false, emitted: None, is_touched: false };
+        let session = Session {
+            key,
+            start,
+            end,
+            queued: end,
+            is_live: true,
+            is_known: false,
+            emitted: None,
+            is_touched: false,
+            is_dirty: true,
+        };
         let number = self.free.pop().unwrap_or_else(|| {
             GroupNumber::try_from(self.sessions.len()).expect("a task has fewer than 2^32 sessions")
         });
@@ -168,8 +178,11 @@ impl SessionStore {
 
     /// Sets the bounds of a session of which a row is taken.
     pub(super) fn grow(&mut self, number: GroupNumber, start: i64, end: i64) {
-        let Session { key, start: before, .. } = *self.session(number);
-        self.dirty.insert((key, start));
+        let Session { key, start: before, is_dirty, .. } = *self.session(number);
+        if start != before || !is_dirty {
+            self.dirty.insert((key, start));
+            self.session_mut(number).is_dirty = true;
+        }
         if start != before {
             self.dirty.insert((key, before));
             self.take_out(key, number);
@@ -236,12 +249,20 @@ impl SessionStore {
     /// Key and start of sessions that changed since the last call, and the session that is there now.
     pub(super) fn take_dirty(&mut self) -> Vec<(GroupNumber, i64, Option<GroupNumber>)> {
         let dirty = std::mem::take(&mut self.dirty);
-        dirty.into_iter().map(|(key, start)| (key, start, self.find(key, start, None))).collect()
+        let mut changed = Vec::with_capacity(dirty.len());
+        for (key, start) in dirty {
+            let number = self.find(key, start, None);
+            if let Some(number) = number {
+                self.session_mut(number).is_dirty = false;
+            }
+            changed.push((key, start, number));
+        }
+        changed
     }
 
     /// Forgets that sessions changed: they were put back.
     pub(super) fn forget_dirty(&mut self) {
-        self.dirty.clear();
+        self.take_dirty();
     }
 
     /// Notes that the key was looked up: it goes if it has no session.

@@ -27,6 +27,20 @@ impl TimeWindows {
         (first..=last).map(move |n| n * advance)
     }
 
+    /// As [`Self::taking`] for tumbling windows that have the row's one open: without a division if it is in the window
+    /// `latest` of an earlier row. `None` says nothing.
+    pub(super) fn taking_one(&self, event_time: i64, stream_time: i64, latest: &mut Option<i64>) -> Option<i64> {
+        if self.size != self.advance || event_time < 0 {
+            return None;
+        }
+        let start = match *latest {
+            Some(start) if start <= event_time && event_time - start < self.size => start,
+            _ => event_time / self.size * self.size,
+        };
+        *latest = Some(start);
+        (start > stream_time.saturating_sub(self.grace).saturating_sub(self.size)).then_some(start)
+    }
+
     /// True if the window takes no more rows: its end and grace have passed.
     pub(super) fn is_closed(&self, start: i64, stream_time: i64) -> bool {
         self.end(start).saturating_add(self.grace) <= stream_time
@@ -59,7 +73,11 @@ mod tests {
     }
 
     fn taking(windows: TimeWindows, event_time: i64, stream_time: i64) -> Vec<i64> {
-        windows.taking(event_time, stream_time).collect()
+        let taking: Vec<i64> = windows.taking(event_time, stream_time).collect();
+        if let Some(one) = windows.taking_one(event_time, stream_time, &mut None) {
+            assert_eq!(taking, [one]);
+        }
+        taking
     }
 
     #[test]
