@@ -51,6 +51,7 @@ impl Session {
                 .map(|value| value.eq_ignore_ascii_case("true")),
             output_topic_prefix: properties.get("topic.name.prefix").unwrap_or_default().to_owned(),
             compatibility,
+            stops_at_bad_time: properties.is_on("ksql.timestamp.throw.on.invalid", false),
             key_follows_select: properties.is_on("ksql.new.query.planner.enabled", false),
             every_update: properties.size("cache.max.bytes.buffering").is_some_and(|bytes| bytes == 0),
             final_with_loss: properties.is_on("emit.final.kafka-loss", false),

@@ -50,6 +50,8 @@ pub struct PlanSettings {
     pub final_with_loss: bool,
     /// The most values that an aggregate keeps, by its name (`ksql.functions.collect_list.limit`).
     pub aggregate_limits: BTreeMap<String, usize>,
+    /// A record whose event time cannot be read stops the query (`ksql.timestamp.throw.on.invalid`).
+    pub stops_at_bad_time: bool,
     /// Replication factor of topics where neither statement nor source topic tells; -1 is the log's default.
     pub default_replicas: i16,
     /// Slots that keys of a new query hash to.
@@ -69,6 +71,7 @@ impl Default for PlanSettings {
             every_update: false,
             final_with_loss: false,
             aggregate_limits: BTreeMap::new(),
+            stops_at_bad_time: false,
             default_replicas: -1,
             slots: 64,
         }

@@ -33,6 +33,10 @@ pub struct OperatorGraph {
     pub stages: Vec<Stage>,
     /// Number of slots that keys hash to, fixed when the query is created.
     pub slots: u16,
+    /// True if a record whose event time cannot be read stops the query (`ksql.timestamp.throw.on.invalid`); otherwise
+    /// such records go to the processing log.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stops_at_bad_time: bool,
 }
 
 /// A chain of operators between exchanges.

@@ -45,7 +45,7 @@ pub(super) fn lower(plan: &Plan, slots: u16) -> Result<OperatorGraph, Diagnostic
         }
     };
     stages.close(output)?;
-    Ok(OperatorGraph { version: GRAPH_VERSION, stages: stages.done, slots })
+    Ok(OperatorGraph { version: GRAPH_VERSION, stages: stages.done, slots, stops_at_bad_time: false })
 }
 
 /// The stages so far; rows of the open one go on.

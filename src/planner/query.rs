@@ -13,7 +13,7 @@ use super::planned::{PlannedQuery, SourceDefinition};
 use super::sink;
 use crate::catalog::Catalog;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::planner::graph::TimestampColumn;
+use crate::planner::graph::{OperatorGraph, TimestampColumn};
 use crate::sql::ast::{CreateSourceAs, Ident, Property, Query, SourceKind};
 use crate::types::Name;
 
@@ -112,7 +112,7 @@ fn finish_sink(
         timestamp,
     });
     Ok(PlannedQuery {
-        graph: expanded(lower(&plan, ctx.settings.slots)?, ctx.functions)?,
+        graph: finished(lower(&plan, ctx.settings.slots)?, ctx)?,
         plan,
         is_table: sink.source.is_table(),
         sink: Some(sink),
@@ -120,6 +120,12 @@ fn finish_sink(
         columns: analyzed.columns,
         limit: None,
     })
+}
+
+/// The graph as it is stored and run: without calls of defined functions, with the settings it runs by.
+fn finished(graph: OperatorGraph, ctx: &PlanContext<'_>) -> Result<OperatorGraph, Diagnostic> {
+    let graph = expanded(graph, ctx.functions)?;
+    Ok(OperatorGraph { stops_at_bad_time: ctx.settings.stops_at_bad_time, ..graph })
 }
 
 fn finish_client(analyzed: Analyzed, query: &Query, ctx: &PlanContext<'_>) -> Result<PlannedQuery, Diagnostic> {
@@ -130,7 +136,7 @@ fn finish_client(analyzed: Analyzed, query: &Query, ctx: &PlanContext<'_>) -> Re
         super::sides::check_built(&source.key, &source.value)?;
     }
     Ok(PlannedQuery {
-        graph: expanded(lower(&analyzed.plan, ctx.settings.slots)?, ctx.functions)?,
+        graph: finished(lower(&analyzed.plan, ctx.settings.slots)?, ctx)?,
         plan: analyzed.plan,
         is_table: analyzed.kind == SourceKind::Table,
         sink: None,

@@ -199,6 +199,7 @@ fn make_task(
                 topic: info.id,
                 partition,
                 until: start.until,
+                stops_at_bad_time: plan.graph.stops_at_bad_time,
                 skip: plan.skip.iter().filter_map(skipped).collect(),
                 progress: Arc::clone(&progress),
                 cursor: Cursor::new(info.id, partition, SourceDecoder::new(source)?),

@@ -29,6 +29,8 @@ pub(super) struct SourceTask {
     pub(super) partition: Partition,
     /// Reading ends here, for a query that is complete at some point.
     pub(super) until: Option<Offset>,
+    /// A record whose event time cannot be read is a failure.
+    pub(super) stops_at_bad_time: bool,
     /// Records that go to the processing log instead.
     pub(super) skip: BTreeSet<Offset>,
     pub(super) progress: Arc<Progress>,
@@ -124,6 +126,11 @@ impl SourceTask {
         let Some(chunk) = self.chunk(owner, until)? else { return Ok(Came::Dry) };
         self.next = chunk.next;
         for (record, row) in chunk.bad {
+            if self.stops_at_bad_time && record.failed == Failed::Timestamp {
+                self.worker.place = Some((self.partition, record.offset, record.offset.next()));
+                self.worker.fail(owner, format!("the event time of a record cannot be read: {}", record.message));
+                return Err(Stopped);
+            }
             self.worker.entries.push(ProcessingLogEntry {
                 query: self.worker.query.clone(),
                 failed: record.failed,

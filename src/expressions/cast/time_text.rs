@@ -160,10 +160,10 @@ fn read_clock(text: &str) -> Option<i64> {
         }
     }
     let [hour, minute, second, millis] = fields;
-    if hour > 23 || minute > 59 || second > 59 {
-        return None;
-    }
-    Some((hour * 3600 + minute * 60 + second) * 1000 + millis)
+    let clock = (hour * 3600 + minute * 60 + second) * 1000 + millis;
+    // 24:00 is the midnight that ends the day.
+    let is_good = minute < 60 && second < 60 && clock <= DAY_MS;
+    is_good.then_some(clock)
 }
 
 /// `2020`, `2020-05` or `2020-05-26`, as days since the epoch.
@@ -187,7 +187,7 @@ pub(crate) fn read_time(text: &str) -> Option<i32> {
     let digits = fraction.bytes().take(3).chain(std::iter::repeat(b'0')).take(3);
     let millis = digits.fold(0, |sum, digit| sum * 10 + i64::from(digit.wrapping_sub(b'0')));
     let good = fraction.bytes().all(|digit| digit.is_ascii_digit());
-    i32::try_from(whole + millis).ok().filter(|_| good)
+    i32::try_from(whole + millis).ok().filter(|_| good && whole + millis < DAY_MS)
 }
 
 /// A number of exactly so many digits.
@@ -209,6 +209,7 @@ mod tests {
             ("2020-05-26T23", "2020-05-26T23:00:00.000"),
             ("2020-05-26T23:59:58.123", "2020-05-26T23:59:58.123"),
             ("2020-05-26T23:59:58.1", "2020-05-26T23:59:58.100"),
+            ("2020-05-26T24", "2020-05-27T00:00:00.000"),
             ("2020-05-26T23:5", "2020-05-26T23:50:00.000"),
             ("2020-05-26T23:59:58Z", "2020-05-26T23:59:58.000"),
             ("2020-05-26T23:59+0200", "2020-05-26T21:59:00.000"),
@@ -223,6 +224,7 @@ mod tests {
             "x",
             "2020-05-26 10:00",
             "2020-05-26T25",
+            "2020-05-26T24:00:00.001",
             "2020-5-6",
             "2020-05-26T1:02",
             "2020é",

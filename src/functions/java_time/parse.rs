@@ -48,8 +48,19 @@ impl Parsed {
         self.year().is_some() && (in_month || self.get(Field::DayOfYear).is_some())
     }
 
-    /// The date, with missing parts those of 1970-01-01.
+    /// The date, with missing parts those of 1970-01-01; 24:00 is of the day after.
     pub(super) fn date(&self) -> Result<NaiveDate, String> {
+        let date = self.named_date()?;
+        if self.is_end_of_day() { date.succ_opt().ok_or_else(|| "out of range".to_owned()) } else { Ok(date) }
+    }
+
+    /// True of 24:00.
+    fn is_end_of_day(&self) -> bool {
+        let rest = [Field::Minute, Field::Second, Field::Nano];
+        self.get(Field::Hour) == Some(24) && rest.iter().all(|field| self.get(*field).unwrap_or(0) == 0)
+    }
+
+    fn named_date(&self) -> Result<NaiveDate, String> {
         let bad = |what: &str, value: i64| format!("Invalid value for {what}: {value}");
         let year = self.year().unwrap_or(1970);
         let year = i32::try_from(year).map_err(|_| bad("Year", year))?;
@@ -99,6 +110,9 @@ impl Parsed {
 
     /// The time of day, with missing parts zero.
     pub(super) fn time(&self) -> Result<NaiveTime, String> {
+        if self.is_end_of_day() {
+            return Ok(NaiveTime::MIN);
+        }
         let bad = |what: &str, value: i64| format!("Invalid value for {what}: {value}");
         let within = |field: Field, what: &str, range: std::ops::RangeInclusive<i64>| match self.get(field) {
             Some(value) if !range.contains(&value) => Err(bad(what, value)),

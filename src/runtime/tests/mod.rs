@@ -179,7 +179,7 @@ pub(super) fn graph(stages: Vec<(Vec<Input>, Output)>) -> Arc<OperatorGraph> {
         .enumerate()
         .map(|(i, (inputs, output))| Stage { name: format!("stage-{i}"), inputs, operators: vec![], output })
         .collect();
-    Arc::new(OperatorGraph { version: GRAPH_VERSION, stages, slots: 64 })
+    Arc::new(OperatorGraph { version: GRAPH_VERSION, stages, slots: 64, stops_at_bad_time: false })
 }
 
 /// Copies a topic.
