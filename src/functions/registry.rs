@@ -100,16 +100,19 @@ impl FunctionRegistry {
         self.builtin.values().chain(self.defined.values())
     }
 
+    /// There is no function of this name; perhaps one like it.
+    pub(crate) fn unknown(&self, name: &Name) -> Diagnostic {
+        Diagnostic::new(Code::UnknownFunction, format!("function {name} does not exist"))
+            .with_detail(format!("Can't find any functions with the name '{}'", name.as_str()))
+            .with_near_miss(name.as_str(), self.iter().map(Function::name))
+    }
+
     /// The overload that a call means: exact types first, then with silent conversions.
     ///
     /// # Errors
     /// No such function, no overload takes the arguments, or several do equally well.
     pub(crate) fn resolve(&self, name: &Name, args: &[Argument]) -> Result<Resolved<'_>, Diagnostic> {
-        let function = self.get(name).ok_or_else(|| {
-            Diagnostic::new(Code::UnknownFunction, format!("function {name} does not exist"))
-                .with_detail(format!("Can't find any functions with the name '{}'", name.as_str()))
-                .with_near_miss(name.as_str(), self.iter().map(Function::name))
-        })?;
+        let function = self.get(name).ok_or_else(|| self.unknown(name))?;
         for widening in [false, true] {
             if widening && function.kind() == Kind::Aggregate {
                 break;

@@ -290,6 +290,10 @@ impl Analyzer<'_> {
                 let resolved = ty.resolve(&|custom| self.catalog.custom_type(custom).cloned())?;
                 *ty = TypeName { span, ..TypeName::from(&resolved) };
             }
+            // Before any rule about groups or columns: a misspelt aggregate is not taken for a scalar function.
+            ExprKind::Call { function, .. } if self.ctx.functions.get(function).is_none() => {
+                return Err(self.ctx.functions.unknown(function).at(expr.span));
+            }
             ExprKind::Lambda { params, .. } => {
                 for param in &*params {
                     let taken = if self.scope.has_column(param) {
