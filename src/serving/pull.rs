@@ -315,3 +315,6 @@ fn is_farther(one: &Bound<Vec<u8>>, two: &Bound<Vec<u8>>) -> bool {
         (Bound::Included(one) | Bound::Excluded(one), Bound::Included(two) | Bound::Excluded(two)) => one > two,
     }
 }
+
+#[cfg(test)]
+mod tests;
