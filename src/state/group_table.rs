@@ -47,6 +47,8 @@ pub struct GroupTable {
     recent: [(i64, u32); RECENT],
     dirty: Vec<GroupNumber>,
     created: Vec<(u32, GroupNumber)>,
+    /// Bytes that windows hold, those of keys that are gone included.
+    key_bytes: usize,
 }
 
 /// Windows that are found without a search: a row of a hopping window has `size / advance` of them.
@@ -167,6 +169,7 @@ impl GroupTable {
             recent: [(0, NO_WINDOW); RECENT],
             dirty: Vec::new(),
             created: Vec::new(),
+            key_bytes: 0,
         }
     }
 
@@ -243,6 +246,7 @@ impl GroupTable {
                     });
                     vacant.insert(TableEntry { hash, group: number });
                     let (key, key_len) = reader.keep(row, bytes);
+                    self.key_bytes += key_len as usize;
                     let group = Group { key, key_len, event_time: i64::MIN, window: index, slot: 0, marks: LIVE };
                     match groups.get_mut(number as usize) {
                         Some(free) => *free = group,
@@ -464,11 +468,15 @@ impl GroupTable {
         self.by_start.range(after).next().map(|(start, _)| *start)
     }
 
+    /// The groups of the window that starts at `start`, in any order.
+    pub fn groups_of(&self, start: i64) -> Vec<GroupNumber> {
+        let Some(index) = self.by_start.get(&start) else { return Vec::new() };
+        self.windows[*index as usize].table.iter().map(|entry| entry.group).collect()
+    }
+
     /// The groups of the window that starts at `start`, by key.
     pub fn groups_by_key(&self, start: i64) -> Vec<GroupNumber> {
-        let Some(index) = self.by_start.get(&start) else { return Vec::new() };
-        let mut numbers: Vec<GroupNumber> =
-            self.windows[*index as usize].table.iter().map(|entry| entry.group).collect();
+        let mut numbers = self.groups_of(start);
         let group = |number: &GroupNumber| &self.groups[*number as usize];
         match self.form {
             KeyForm::Int32 | KeyForm::Int64 => numbers.sort_unstable_by_key(|number| group(number).key.cast_signed()),
@@ -483,6 +491,7 @@ impl GroupTable {
     pub fn remove_window(&mut self, start: i64) {
         let Some(index) = self.by_start.remove(&start) else { return };
         let window = std::mem::take(&mut self.windows[index as usize]);
+        self.key_bytes -= window.bytes.len();
         for entry in &window.table {
             self.groups[entry.group as usize].marks = 0;
             self.free.push(entry.group);
@@ -526,6 +535,7 @@ impl GroupTable {
     /// Drops the bytes of keys that are gone.
     fn compact(&mut self, window: u32) {
         let window = &mut self.windows[window as usize];
+        self.key_bytes -= window.waste;
         let mut bytes = Vec::with_capacity(window.bytes.len() - window.waste);
         for entry in &window.table {
             let group = &mut self.groups[entry.group as usize];
@@ -536,19 +546,12 @@ impl GroupTable {
         (window.bytes, window.waste) = (bytes, 0);
     }
 
-    /// Memory held, bytes, about.
+    /// Memory held, bytes, about. Costs the same however much that is.
     pub fn size_bytes(&self) -> usize {
-        let windows: usize = self
-            .windows
-            .iter()
-            .map(|window| {
-                size_of::<Window>()
-                    + 48
-                    + window.bytes.capacity()
-                    + window.table.capacity() * (size_of::<TableEntry>() + 1)
-            })
-            .sum();
-        windows
+        // Tables and byte vectors are on average three quarters full.
+        let held = self.len() * (size_of::<TableEntry>() + 1) + self.key_bytes;
+        held / 3 * 4
+            + self.windows.len() * (size_of::<Window>() + 64)
             + self.groups.capacity() * size_of::<Group>()
             + (self.free.capacity() + self.dirty.capacity()) * size_of::<GroupNumber>()
     }

@@ -37,6 +37,7 @@ pub(super) struct Calls {
     calls: Vec<Call>,
     /// The prior results that left last, by group: rows of `previous_codec`, empty if there is none.
     previous: Vec<Box<[u8]>>,
+    previous_bytes: usize,
     previous_codec: RowCodec,
     /// The last entry of each group in the batch under way; all [`NONE`] between batches.
     last_entry: Vec<u32>,
@@ -114,7 +115,7 @@ impl Calls {
 
     pub(super) fn new(calls: Vec<Call>) -> Self {
         let previous_codec = RowCodec::new(calls.iter().filter(|call| call.previous).map(|call| call.result.clone()));
-        Self { calls, previous: Vec::new(), previous_codec, last_entry: Vec::new() }
+        Self { calls, previous: Vec::new(), previous_bytes: 0, previous_codec, last_entry: Vec::new() }
     }
 
     /// True if a call wants prior results.
@@ -263,9 +264,15 @@ impl Calls {
             if self.last_entry[*group as usize] as usize == entry {
                 let mut row = Vec::new();
                 self.previous_codec.append_row(&columns, entry, &mut row);
-                self.previous[*group as usize] = row.into_boxed_slice();
+                self.set_previous(*group, row.into());
             }
         }
+    }
+
+    fn set_previous(&mut self, group: GroupNumber, row: Box<[u8]>) {
+        let previous = &mut self.previous[group as usize];
+        self.previous_bytes = self.previous_bytes + row.len() - previous.len();
+        *previous = row;
     }
 
     /// The results of these groups, in this order.
@@ -293,8 +300,8 @@ impl Calls {
         for call in &mut self.calls {
             call.state.clear(group);
         }
-        if let Some(previous) = self.previous.get_mut(group as usize) {
-            *previous = Box::default();
+        if self.wants_prior() {
+            self.set_previous(group, Box::default());
         }
     }
 
@@ -320,7 +327,7 @@ impl Calls {
             if !row.is_empty() && self.previous_codec.row_length(row)? != row.len() {
                 return Err(NotARow(all));
             }
-            self.previous[group as usize] = row.into();
+            self.set_previous(group, row.into());
             bytes = rest;
         }
         for call in &mut self.calls {
@@ -332,7 +339,7 @@ impl Calls {
     /// Memory held, bytes, about.
     pub(super) fn size_bytes(&self) -> usize {
         let states: usize = self.calls.iter().map(|call| call.state.size_bytes()).sum();
-        let previous: usize = self.previous.iter().map(|row| row.len() + size_of::<Box<[u8]>>()).sum();
+        let previous = self.previous.capacity() * size_of::<Box<[u8]>>() + self.previous_bytes;
         states + previous + self.last_entry.capacity() * size_of::<u32>()
     }
 }

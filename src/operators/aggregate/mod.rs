@@ -365,7 +365,7 @@ impl Aggregate {
 
     /// Forgets a window at stream time `now`.
     fn forget_window(&mut self, start: i64, now: EventTime) {
-        let groups = self.table.groups_by_key(start);
+        let groups = self.table.groups_of(start);
         for group in &groups {
             self.calls.clear(*group);
             self.gone_at.insert(self.table.slot(*group), now.0);

@@ -287,9 +287,9 @@ impl SessionStore {
 
     /// Memory held, bytes, about.
     pub(super) fn size_bytes(&self) -> usize {
-        let of_key: usize = self.of_key.iter().map(|of_key| of_key.capacity() * 4 + size_of::<Vec<u32>>()).sum();
         self.table.size_bytes()
-            + of_key
+            // A key's few sessions are in an allocation of their own.
+            + self.of_key.capacity() * (size_of::<Vec<GroupNumber>>() + 4 * size_of::<GroupNumber>())
             + self.sessions.capacity() * size_of::<Session>()
             + self.free.capacity() * size_of::<GroupNumber>()
             + self.ends.capacity() * size_of::<(i64, GroupNumber)>()

@@ -26,10 +26,17 @@ struct Setup {
     emission: Emission,
     encoding: Encoding,
     retracts: bool,
+    /// True if the third call is LATEST_BY_OFFSET instead of MAX.
+    is_ordered: bool,
 }
 
-const UNWINDOWED: Setup =
-    Setup { window: None, emission: Emission::EveryUpdate, encoding: Encoding::Upsert, retracts: false };
+const UNWINDOWED: Setup = Setup {
+    window: None,
+    emission: Emission::EveryUpdate,
+    encoding: Encoding::Upsert,
+    retracts: false,
+    is_ordered: false,
+};
 
 fn windowed(size: i64, advance: i64, grace: i64, emission: Emission) -> Setup {
     let shape = WindowShape::Time { size_ms: size, advance_ms: advance };
@@ -56,7 +63,7 @@ fn node(setup: Setup) -> (OperatorNode, EdgeSchema) {
     let calls = vec![
         call("C", "COUNT", &[], false),
         call("S", "SUM", &["V"], false),
-        call("M", "MAX", &["V"], false),
+        call("M", if setup.is_ordered { "LATEST_BY_OFFSET" } else { "MAX" }, &["V"], false),
         call("P", "SUM", &["V"], true),
     ];
     let mut schema = vec![column("K", SqlType::String)];
@@ -377,8 +384,10 @@ impl Group {
         self.values.iter().flatten().sum()
     }
 
-    fn line(&self, key: u8, window: &str) -> String {
-        let largest = self.values.iter().flatten().max().map_or("null".to_owned(), i64::to_string);
+    fn line(&self, key: u8, window: &str, is_ordered: bool) -> String {
+        let mut values = self.values.iter().flatten();
+        let largest = if is_ordered { values.next_back() } else { values.max() };
+        let largest = largest.map_or("null".to_owned(), i64::to_string);
         let prior = self.prior.map_or("null".to_owned(), |prior| prior.to_string());
         format!("k{key} {} {} {largest} {prior}{window}", self.values.len(), self.sum())
     }
@@ -420,7 +429,7 @@ impl Oracle {
             let latest = self.stream_time / advance * advance;
             let is_lost = self.setup.emission == Emission::FinalWithLoss && place.0 < latest - (size + grace);
             if is_final && !is_lost {
-                let line = group.line(place.1, &format!(" [{},{})", place.0, place.0 + size));
+                let line = group.line(place.1, &format!(" [{},{})", place.0, place.0 + size), self.setup.is_ordered);
                 self.out.push(format!("+ {line} @{}", group.time));
             }
         }
@@ -472,7 +481,7 @@ impl Oracle {
         merged.prior = (!joined.is_empty()).then(|| merged.sum());
         merged.values.push(row.value);
         merged.time = end;
-        let line = merged.line(row.key, &format!(" [{start},{end}]"));
+        let line = merged.line(row.key, &format!(" [{start},{end}]"), self.setup.is_ordered);
         merged.last = Some(line.clone());
         self.sessions.insert((start, end, row.key), merged);
         self.max_end = self.max_end.max(end);
@@ -488,7 +497,7 @@ impl Oracle {
         over.sort_unstable();
         for (end, start, key) in over {
             let group = self.sessions.remove(&(start, end, key)).unwrap();
-            self.out.push(format!("+ {} @{end}", group.line(key, &format!(" [{start},{end}]"))));
+            self.out.push(format!("+ {} @{end}", group.line(key, &format!(" [{start},{end}]"), self.setup.is_ordered)));
         }
     }
 
@@ -498,7 +507,7 @@ impl Oracle {
         group.prior = (!is_new).then(|| group.sum());
         group.time = if is_new { row.time } else { group.time.max(row.time) };
         group.values.push(row.value);
-        let line = group.line(row.key, window);
+        let line = group.line(row.key, window, self.setup.is_ordered);
         let old = group.last.replace(line.clone());
         let time = group.time;
         if matches!(self.setup.emission, Emission::Final | Emission::FinalWithLoss) {
@@ -545,11 +554,11 @@ fn setups() -> impl Strategy<Value = Setup> {
         Just(Emission::Final),
         Just(Emission::FinalWithLoss)
     ];
-    (window, emission, any::<bool>()).prop_map(|(window, emission, changelog)| {
+    (window, emission, any::<bool>(), any::<bool>()).prop_map(|(window, emission, changelog, is_ordered)| {
         let is_final = matches!(emission, Emission::Final | Emission::FinalWithLoss);
         let emission = if is_final && window.is_none() { Emission::EveryUpdate } else { emission };
         let encoding = if changelog && !is_final { Encoding::Changelog } else { Encoding::Upsert };
-        Setup { window, emission, encoding, retracts: false }
+        Setup { window, emission, encoding, retracts: false, is_ordered }
     })
 }
 
@@ -668,7 +677,7 @@ proptest! {
                 let group = oracle.groups.entry((0, key)).or_default();
                 group.prior = (!is_new).then(|| group.sum());
                 (group.values, group.time) = (values, i64::try_from(time).unwrap());
-                let line = group.line(key, "");
+                let line = group.line(key, "", false);
                 match group.last.replace(line.clone()).filter(|_| changelog) {
                     Some(old) => oracle.out.extend([format!("-u {old} @{time}"), format!("+u {line} @{time}")]),
                     None => oracle.out.push(format!("+ {line} @{time}")),
