@@ -25,7 +25,7 @@ impl Fold for Attr {
         CountedSet::default()
     }
 
-    fn read<'a>(&self, arguments: &'a [ArrayRef]) -> EncodedRows {
+    fn read(&self, arguments: &[ArrayRef]) -> EncodedRows {
         self.values.rows(arguments)
     }
 

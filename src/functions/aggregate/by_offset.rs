@@ -131,7 +131,7 @@ impl Fold for SeveralByOffset {
         Items::default()
     }
 
-    fn read<'a>(&self, arguments: &'a [ArrayRef]) -> EncodedRows {
+    fn read(&self, arguments: &[ArrayRef]) -> EncodedRows {
         self.values.rows(arguments)
     }
 

@@ -26,7 +26,7 @@ impl Fold for CollectList {
         Items::default()
     }
 
-    fn read<'a>(&self, arguments: &'a [ArrayRef]) -> EncodedRows {
+    fn read(&self, arguments: &[ArrayRef]) -> EncodedRows {
         self.values.rows(arguments)
     }
 
@@ -93,7 +93,7 @@ impl Fold for CollectSet {
         CountedSet::default()
     }
 
-    fn read<'a>(&self, arguments: &'a [ArrayRef]) -> EncodedRows {
+    fn read(&self, arguments: &[ArrayRef]) -> EncodedRows {
         self.values.rows(arguments)
     }
 

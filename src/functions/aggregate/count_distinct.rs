@@ -123,7 +123,7 @@ impl Fold for CountDistinct {
         Registers::new()
     }
 
-    fn read<'a>(&self, arguments: &'a [ArrayRef]) -> Vec<Option<u32>> {
+    fn read(&self, arguments: &[ArrayRef]) -> Vec<Option<u32>> {
         let values = &arguments[0];
         match values.data_type() {
             DataType::Int32 => hashes(values.as_primitive::<Int32Type>().iter().map(|v| v.map(|v| murmur(v.into())))),
@@ -190,7 +190,11 @@ impl Fold for CountDistinct {
         let mut registers = Registers::new();
         let mut raise = |register: u16, rank: u8| {
             let is_sound = usize::from(register) < REGISTERS && rank <= 32;
-            if is_sound { Ok(registers.raise(register, rank)) } else { Err(NotARow(usize::from(rank))) }
+            if !is_sound {
+                return Err(NotARow(usize::from(rank)));
+            }
+            registers.raise(register, rank);
+            Ok(())
         };
         if bool::load(bytes)? {
             for (register, rank) in (0..).zip(take(bytes, REGISTERS)?) {
@@ -268,7 +272,7 @@ impl Fold for ExactCountDistinct {
         CountedSet::default()
     }
 
-    fn read<'a>(&self, arguments: &'a [ArrayRef]) -> EncodedRows {
+    fn read(&self, arguments: &[ArrayRef]) -> EncodedRows {
         self.values.rows(arguments)
     }
 

@@ -79,11 +79,11 @@ impl Ordered for Encoded {
     type Column<'a> = EncodedRows;
     type Values = EncodedRows;
 
-    fn column<'a>(&self, arguments: &'a [ArrayRef]) -> EncodedRows {
+    fn column(&self, arguments: &[ArrayRef]) -> EncodedRows {
         self.rows(arguments)
     }
 
-    fn get<'c>(column: &'c EncodedRows, row: usize) -> Option<&'c [u8]> {
+    fn get(column: &EncodedRows, row: usize) -> Option<&[u8]> {
         Some(column.get(row)).filter(|bytes| !is_null(bytes))
     }
 

@@ -209,7 +209,7 @@ impl Fold for Adapted {
         RefCell::new(None)
     }
 
-    fn read<'a>(&self, arguments: &'a [ArrayRef]) -> Vec<ArrayRef> {
+    fn read(&self, arguments: &[ArrayRef]) -> Vec<ArrayRef> {
         self.inputs(arguments)
     }
 
@@ -305,7 +305,7 @@ impl Fold for Recomputed {
         CountedSet::default()
     }
 
-    fn read<'a>(&self, arguments: &'a [ArrayRef]) -> EncodedRows {
+    fn read(&self, arguments: &[ArrayRef]) -> EncodedRows {
         self.rows.rows(arguments)
     }
 

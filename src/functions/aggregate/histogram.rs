@@ -43,7 +43,7 @@ impl Fold for Histogram {
         CountedSet::default()
     }
 
-    fn read<'a>(&self, arguments: &'a [ArrayRef]) -> EncodedRows {
+    fn read(&self, arguments: &[ArrayRef]) -> EncodedRows {
         self.0.rows(arguments)
     }
 
