@@ -42,6 +42,27 @@ is written in the place of its name, and the result is converted to the type beh
 - There is one definition a name; built-in functions cannot be replaced. SHOW FUNCTIONS lists it as category MACRO.
 ";
 
+/// What the page says of aggregates.
+const AGGREGATES: &str = r"
+## What aggregates do
+
+An aggregate gives one value for each group of GROUP BY. Arguments are never widened: CAST them. Numbers of how many
+values to keep, and flags, are literals.
+
+- `COUNT(DISTINCT x)`: any aggregate with an argument takes DISTINCT; it then sees each value of a group once.
+- `SUM(x) FILTER (WHERE condition)` sees the rows for which the condition is true.
+- `PREVIOUS(MAX(x))` is the result before the row that made the output, NULL for a group's first. With
+  `cache.max.bytes.buffering` 0 every row makes an output.
+- Over a table the old row is taken back before the new one is added. ksqlDB can do that for ATTR, AVG, COLLECT_LIST,
+  CORRELATION, COUNT, HISTOGRAM, STDDEV_SAMP, STDDEV_SAMPLE, SUM and SUM_LIST; ours for all but EARLIEST_BY_OFFSET and
+  LATEST_BY_OFFSET. MIN, MAX, TOPK, TOPKDISTINCT, COLLECT_SET, DISTINCT and those that ksqlDB lacks then keep every value
+  of a group with its count, and COUNT_DISTINCT is exact. Where ksqlDB's TOPK keeps ties in the order they came, over a
+  table they come in the order of the columns beside them, the largest first.
+- A row that an aggregate cannot take, such as a DECIMAL sum that has too many digits, stops the query.
+- ksqlDB has neither DISTINCT, FILTER and PREVIOUS, nor APPROX_MEDIAN, BIT_*, BOOL_*, COVAR_*, MEDIAN, REGR_*,
+  STDDEV_POP, STRING_AGG and VAR_*: `sql.compatibility` 'ksqldb' refuses them.
+";
+
 impl FunctionRegistry {
     /// `docs/functions.md`: every function by category, with its signatures.
     pub fn reference_page(&self) -> String {
@@ -57,6 +78,7 @@ impl FunctionRegistry {
         );
         page.push_str(REGULAR_EXPRESSIONS);
         page.push_str(DEFINED_FUNCTIONS);
+        page.push_str(AGGREGATES);
         for (category, functions) in categories {
             // Writing to a String cannot fail.
             let _ = write!(page, "\n## {category}\n\n| function | gives | what it does |\n|---|---|---|\n");

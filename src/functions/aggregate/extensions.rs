@@ -1,4 +1,4 @@
-//! Aggregates that ksqlDB does not have, over the accumulators of DataFusion.
+//! Aggregates that ksqlDB does not have, most of them over the accumulators of DataFusion.
 //!
 //! Left out, because their state would not survive an upgrade: APPROX_DISTINCT hashes as its version likes (there is
 //! COUNT_DISTINCT); because they are ours under another name: ARRAY_AGG, FIRST_VALUE, LAST_VALUE, CORR.
@@ -25,6 +25,7 @@ use super::counted_set::CountedSet;
 use super::encoded::Encoded;
 use super::groups::{Fold, Groups};
 use super::incremental::{AggregateFunction, IncrementalAggregate};
+use super::string_agg::StringAgg;
 use crate::functions::Function;
 use crate::types::{EncodedRows, NotARow, SqlType};
 
@@ -43,7 +44,10 @@ enum Kind {
 
 type Udaf = fn() -> Arc<AggregateUDF>;
 
-/// All extensions: name, kind, what it gives, DataFusion's function.
+/// The extension that is no accumulator of DataFusion: it takes a delimiter from every row.
+const STRING_AGG: &str = "STRING_AGG";
+
+/// All others: name, kind, what it gives, DataFusion's function.
 const EXTENSIONS: &[(&str, Kind, &str, Udaf)] = &[
     ("APPROX_MEDIAN", Kind::Reals(1), "About the median of the values of a group.", approx_median::approx_median_udaf),
     ("BIT_AND", Kind::Bits, "The bits that all values of a group have.", bit_and_or_xor::bit_and_udaf),
@@ -80,7 +84,13 @@ const EXTENSIONS: &[(&str, Kind, &str, Udaf)] = &[
 
 /// The signatures of all extensions.
 pub(super) fn functions() -> impl Iterator<Item = Function> {
-    EXTENSIONS.iter().map(|(name, kind, description, _)| {
+    let string_agg = Function::aggregate(
+        STRING_AGG,
+        "The texts of a group one behind the other, in the order they came, each but the first after its delimiter; \
+         texts that are NULL are left out.",
+    )
+    .stateful("value STRING, delimiter STRING", "STRING");
+    let adapted = EXTENSIONS.iter().map(|(name, kind, description, _)| {
         let function = Function::aggregate(name, description);
         let numbers = ["INTEGER", "BIGINT", "DOUBLE"];
         match kind {
@@ -96,16 +106,20 @@ pub(super) fn functions() -> impl Iterator<Item = Function> {
                 numbers.iter().fold(function, |function, ty| function.stateful(&format!("y {ty}, x {ty}"), gives))
             }
         }
-    })
+    });
+    adapted.chain([string_agg])
 }
 
 /// True if ksqlDB has no aggregate of this name.
 pub(super) fn has(name: &str) -> bool {
-    EXTENSIONS.iter().any(|(known, ..)| *known == name)
+    name == STRING_AGG || EXTENSIONS.iter().any(|(known, ..)| *known == name)
 }
 
 /// Empty state of a call; `None` if it is none of the extensions.
 pub(super) fn state(call: &AggregateFunction, retracting: bool) -> Option<Box<dyn IncrementalAggregate>> {
+    if call.name.as_str() == STRING_AGG {
+        return Some(Groups::boxed(StringAgg::new()));
+    }
     let (_, kind, _, udaf) = EXTENSIONS.iter().find(|(name, ..)| *name == call.name.as_str())?;
     let inputs = match kind {
         Kind::Bits | Kind::Flags => call.arguments.iter().map(SqlType::arrow).collect(),

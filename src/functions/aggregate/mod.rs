@@ -34,6 +34,7 @@ mod ordered;
 mod resolve;
 mod saved;
 mod signatures;
+mod string_agg;
 mod sum;
 #[cfg(test)]
 mod tests;

@@ -204,6 +204,11 @@ fn swapped(byte: u8) -> u8 {
     }
 }
 
+/// True if [`swapped`] changes none of the bytes, as in most texts.
+fn is_plain(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte < 0xee)
+}
+
 /// Undoes [`swapped`].
 fn unswapped(byte: u8) -> u8 {
     match byte {
@@ -222,6 +227,9 @@ impl Ordered for Text {
     fn column<'a>(&self, arguments: &'a [ArrayRef]) -> Texts<'a> {
         let array = &arguments[0];
         let texts = array.as_string::<i32>();
+        if is_plain(texts.value_data()) {
+            return Texts::new(array, |row, keys| keys.extend_from_slice(texts.value(row).as_bytes()));
+        }
         Texts::new(array, |row, keys| keys.extend(texts.value(row).bytes().map(swapped)))
     }
 
@@ -234,8 +242,9 @@ impl Ordered for Text {
     }
 
     fn push(key: Option<&[u8]>, values: &mut StringBuilder) {
-        let text = key.map(|key| key.iter().copied().map(unswapped).collect());
-        values.append_option(text.map(|text| String::from_utf8(text).expect("a key of a text turns back into it")));
+        let Some(key) = key else { return values.append_null() };
+        let text = if is_plain(key) { Cow::Borrowed(key) } else { key.iter().copied().map(unswapped).collect() };
+        values.append_value(std::str::from_utf8(&text).expect("a key of a text turns back into it"));
     }
 
     fn array(&self, mut values: StringBuilder) -> ArrayRef {

@@ -237,11 +237,13 @@ fn extensions_give_null_of_nothing_and_save_themselves() {
     check("APPROX_MEDIAN", &SqlType::Double, "_ 1 3 2", "null 1.0 2.0 2.0");
     let functions = FunctionRegistry::builtin();
     for function in functions.iter().filter(|function| super::extensions::has(function.name())) {
-        let arguments: Vec<SqlType> = function.overloads()[0]
-            .params()
-            .iter()
-            .map(|param| if param.ty.to_string() == "BOOLEAN" { SqlType::Boolean } else { SqlType::Integer })
-            .collect();
+        let ty = |text: &str| match text {
+            "BOOLEAN" => SqlType::Boolean,
+            "STRING" => SqlType::String,
+            _ => SqlType::Integer,
+        };
+        let arguments: Vec<SqlType> =
+            function.overloads()[0].params().iter().map(|param| ty(&param.ty.to_string())).collect();
         let call = resolve(function.name(), &arguments, &[]).unwrap();
         assert!(call.is_extension && call.retracts && !call.retracts_in_ksqldb);
         let texts: &[&str] = if arguments[0] == SqlType::Boolean { &["true", "_"] } else { &["1", "2", "4"] };
@@ -256,6 +258,20 @@ fn extensions_give_null_of_nothing_and_save_themselves() {
         let results = state.output(&[0, 2]);
         assert_eq!(shown(&results, 0), shown(&results, 1), "{}", function.name());
     }
+}
+
+#[test]
+fn texts_are_joined_by_their_delimiters() {
+    let call = resolve("STRING_AGG", &[SqlType::String, SqlType::String], &[]).unwrap();
+    let mut state = call.state(true);
+    state.resize(1);
+    let arguments =
+        [column(&SqlType::String, &["a", "_", "b", "c", "b"]), column(&SqlType::String, &["x", "x", "-", "_", "-"])];
+    let retracted: BooleanArray = [false, false, false, false, true].into_iter().map(Some).collect();
+    let rows = AggregateRows { retracted: Some(retracted.values()), ..rows(&[0; 5], &arguments) };
+    let results = state.update_each(&rows).unwrap();
+    let results: Vec<String> = (0..5).map(|row| shown(&results, row)).collect();
+    assert_eq!(results, ["a", "a", "a-b", "a-bc", "ac"]);
 }
 
 #[test]
