@@ -8,8 +8,8 @@ use super::definition::{self, Settings};
 use super::ksqldb_names::{self, Property};
 
 /// Variables of the environment that begin like settings and are none: they steer tests and benches.
-const NOT_SETTINGS: [&str; 5] =
-    ["THALWEG_UPDATE", "THALWEG_KILLS", "THALWEG_SEEDS", "THALWEG_CONFORMANCE", "THALWEG_LOG"];
+const NOT_SETTINGS: [&str; 6] =
+    ["THALWEG_UPDATE", "THALWEG_KILLS", "THALWEG_SEEDS", "THALWEG_KEYS", "THALWEG_CONFORMANCE", "THALWEG_LOG"];
 
 /// Everything that is wrong with the settings, a sentence each.
 #[derive(Debug, Clone, PartialEq, Eq)]

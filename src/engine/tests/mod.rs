@@ -5,6 +5,7 @@ mod answers;
 mod crashes;
 mod ddl;
 mod queries;
+mod restarts;
 mod rows;
 mod saved_commands;
 
