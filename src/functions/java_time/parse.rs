@@ -78,6 +78,9 @@ impl Parsed {
             self.get(Field::Quarter).map(|quarter| quarter.saturating_sub(1).saturating_mul(3).saturating_add(1));
         let month = self.get(Field::Month).or(quarter_month).unwrap_or(1);
         let day = self.get(Field::Day).unwrap_or(1);
+        if !self.strict {
+            return rolled_over(year, month, day).ok_or_else(|| bad("Date", day));
+        }
         if !(1..=12).contains(&month) {
             return Err(bad("MonthOfYear (valid values 1 - 12)", month));
         }
@@ -146,6 +149,14 @@ impl Parsed {
         )
         .ok_or_else(|| format!("Invalid time of day: {hour}:{minute}:{second}"))
     }
+}
+
+/// The day that many months and days into a year, counted from 1: the 30th of February is the 1st or 2nd of March.
+fn rolled_over(year: i32, month: i64, day: i64) -> Option<NaiveDate> {
+    let months = i64::from(year) * 12 + month.checked_sub(1).filter(|month| month.abs() < 1 << 40)?;
+    let year = i32::try_from(months.div_euclid(12)).ok()?;
+    let first = NaiveDate::from_ymd_opt(year, u32::try_from(months.rem_euclid(12) + 1).ok()?, 1)?;
+    first.checked_add_signed(chrono::TimeDelta::try_days(day.checked_sub(1)?)?)
 }
 
 /// Reads a whole text.

@@ -94,6 +94,12 @@ fn a_day_has_no_hours_and_an_hour_no_day() {
     assert!(written(|out| compile("yyyy").format_time_millis(0, out)).is_err());
     assert_eq!(compile("HH:mm").parse_time_millis("01:02"), Ok(3_720_000));
     assert!(compile("yyyy HH").parse_time_millis("2018 01").is_err());
+    let lenient = JavaPattern::compile_lenient("yyyy-M-d").expect("a pattern");
+    for (text, days) in
+        [("1970-2-30", Some(60)), ("1970-13-1", Some(365)), ("1970-0-0", Some(-32)), ("1-9223372036854775807-1", None)]
+    {
+        assert_eq!(lenient.parse_days(text).ok(), days, "{text}");
+    }
     assert_eq!(JavaPattern::compile_lenient("MMM-yyyy").expect("ok").parse_days("Feb-1970"), Ok(31));
 }
 
