@@ -152,7 +152,9 @@ impl Pattern {
                 let found = regex.captures_read(places, text);
                 Ok(found.and_then(|_| places.get(group)).and_then(|(start, end)| text.get(start..end)))
             }
-            backtracking => Ok(backtracking.find(text, 0)?.and_then(|found| found.get(group))),
+            backtracking @ Engine::Backtracking(_) => {
+                Ok(backtracking.find(text, 0)?.and_then(|found| found.get(group)))
+            }
         }
     }
 

@@ -38,11 +38,10 @@ fn units_are_added_and_taken_away() {
 /// Java's name of a zone, and its offset in seconds at a moment.
 fn offset(zone: &str, ms: i64) -> i64 {
     let moment = DateTime::<Utc>::from_timestamp_millis(ms).expect("in range");
-    let seconds = match zone.parse::<Tz>() {
+    match zone.parse::<Tz>() {
         Ok(zone) => moment.with_timezone(&zone).naive_local().signed_duration_since(moment.naive_utc()).num_seconds(),
         Err(_) => i64::from(zone.parse::<FixedOffset>().expect("an offset").local_minus_utc()),
-    };
-    seconds
+    }
 }
 
 const ZONES: [&str; 9] = [
