@@ -11,8 +11,8 @@ use super::rewrite;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::expressions::{EdgeColumn, EdgeSchema, type_of};
 use crate::formats::FormatName;
+use crate::functions::Kind;
 use crate::functions::aggregate::{AggregateFunction, Parameter};
-use crate::functions::{Argument, FunctionRegistry, Kind, Returns};
 use crate::sql::ast::{Expr, ExprKind, Literal, TypeName, UnaryOp};
 use crate::types::{Name, SqlType};
 
@@ -32,13 +32,12 @@ pub(super) struct Aggregates<'a> {
     grouping: &'a [KeyPart],
     calls: Vec<Call>,
     arguments: Vec<ProjectColumn>,
-    unbuilt: Option<Diagnostic>,
 }
 
 impl<'a> Aggregates<'a> {
     /// No calls yet; arguments are expressions over `edge`.
     pub(super) fn new(analyzer: &'a Analyzer<'a>, edge: &'a EdgeSchema, grouping: &'a [KeyPart]) -> Self {
-        Self { analyzer, edge, grouping, calls: vec![], arguments: vec![], unbuilt: None }
+        Self { analyzer, edge, grouping, calls: vec![], arguments: vec![] }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -56,11 +55,6 @@ impl<'a> Aggregates<'a> {
     /// The columns of the results.
     pub(super) fn columns(&self) -> impl Iterator<Item = EdgeColumn> {
         self.calls.iter().map(|call| EdgeColumn { name: call.call.name.clone(), ty: call.function.result.clone() })
-    }
-
-    /// The first call of a function that is not built yet.
-    pub(super) fn unbuilt(&self) -> Option<Diagnostic> {
-        self.unbuilt.clone()
     }
 
     /// What is computed, and the columns that it reads.
@@ -166,7 +160,7 @@ impl<'a> Aggregates<'a> {
     }
 
     fn typed(
-        &mut self,
+        &self,
         function: &Name,
         args: &[&Expr],
         parameters: &[Parameter],
@@ -175,13 +169,8 @@ impl<'a> Aggregates<'a> {
     ) -> Result<AggregateFunction, Diagnostic> {
         let functions = self.analyzer.ctx.functions;
         let types = args.iter().map(|arg| type_of(arg, self.edge, functions)).collect::<Result<Vec<_>, _>>()?;
-        match AggregateFunction::resolve(function, &types, parameters, distinct, functions) {
-            Err(error) if error.code == Code::NotImplemented => {
-                self.unbuilt.get_or_insert(error.at(call.span));
-                unbuilt_function(function, types, parameters, functions).map_err(|error| error.at(call.span))
-            }
-            typed => typed.map_err(|error| error.at(call.span)),
-        }
+        AggregateFunction::resolve(function, &types, parameters, distinct, functions)
+            .map_err(|error| error.at(call.span))
     }
 
     /// The column before the aggregation that holds an argument.
@@ -280,46 +269,4 @@ fn constant(arg: &Expr) -> Option<Parameter> {
         },
         _ => None,
     }
-}
-
-/// What is known of a function that is not built yet: enough for every other rule to be checked.
-fn unbuilt_function(
-    function: &Name,
-    types: Vec<Option<SqlType>>,
-    parameters: &[Parameter],
-    functions: &FunctionRegistry,
-) -> Result<AggregateFunction, Diagnostic> {
-    let mut given: Vec<Argument> = types.iter().cloned().map(|ty| ty.map_or(Argument::Null, Argument::Typed)).collect();
-    given.extend(parameters.iter().map(|parameter| match parameter {
-        Parameter::Boolean(_) => Argument::Typed(SqlType::Boolean),
-        Parameter::Integer(_) => Argument::Typed(SqlType::Integer),
-    }));
-    let decimal = types.iter().flatten().find(|ty| matches!(ty, SqlType::Decimal { .. })).cloned();
-    let result = match (functions.resolve(function, &given), decimal) {
-        (Ok(resolved), _) => match resolved.overload().result() {
-            Returns::Type(ty) => ty.bound(&resolved.bindings),
-            Returns::Rule(..) | Returns::Common(..) => None,
-        },
-        // Signatures over DECIMAL depend on precision and come with the aggregates themselves.
-        (Err(_), Some(ty)) => Some(ty),
-        (Err(_), None) if function.as_str().starts_with("TOPK") && given.len() > 2 => {
-            Some(SqlType::Array(Box::new(SqlType::String)))
-        }
-        (Err(error), None) => return Err(error),
-    };
-    let is_one_of = |names: &[&str]| names.contains(&function.as_str());
-    let retracts = is_one_of(&["COUNT", "SUM", "SUM_LIST", "AVG", "STDDEV_SAMP", "STDDEV_SAMPLE"])
-        || is_one_of(&["CORRELATION", "COLLECT_LIST", "HISTOGRAM", "ATTR"]);
-    Ok(AggregateFunction {
-        name: function.clone(),
-        arguments: types.into_iter().map(|ty| ty.unwrap_or(SqlType::String)).collect(),
-        parameters: parameters.to_vec(),
-        distinct: false,
-        result: result.unwrap_or(SqlType::String),
-        retracts,
-        retracts_in_ksqldb: retracts,
-        keeps_structure: !is_one_of(&["COUNT", "SUM", "SUM_LIST", "MIN", "MAX"]),
-        limit: None,
-        is_extension: false,
-    })
 }

@@ -73,7 +73,6 @@ pub(super) fn analyze(analyzer: &Analyzer<'_>, plan: Plan, names: &mut NameGener
         .at(analyzer.query.span));
     }
     aggregates.check_source()?;
-    let unbuilt = aggregates.unbuilt();
     let node = node(analyzer, plan, &grouping, aggregates)?;
     check_having(analyzer, having.as_ref(), &node.schema)?;
     for column in &mut columns {
@@ -88,9 +87,7 @@ pub(super) fn analyze(analyzer: &Analyzer<'_>, plan: Plan, names: &mut NameGener
         plan = Plan::Filter(FilterNode { input: Box::new(plan), predicate });
     }
     let window = analyzer.query.window.as_ref().map(windows::key_suffix);
-    let mut analyzed = analyzer.project(plan, columns, SourceKind::Table, window)?;
-    analyzed.unbuilt = analyzed.unbuilt.or(unbuilt);
-    Ok(analyzed)
+    analyzer.project(plan, columns, SourceKind::Table, window)
 }
 
 /// A source that can be grouped.

@@ -10,12 +10,15 @@
 //! | aggregates with their arguments, windows, joins | no |
 //! | when results leave, EMIT FINAL aside | yes |
 
+use std::collections::BTreeSet;
+
 use super::context::Compatibility;
 use super::graph::{
-    AggregateCall, Aggregation, AggregationWindow, Emission, Input, OperatorGraph, OperatorKind, Output, ProjectColumn,
-    SourceColumn, Stage,
+    AggregateCall, Aggregation, AggregationWindow, Emission, Input, JoinMethod, OperatorGraph, OperatorKind, Output,
+    ProjectColumn, Stage,
 };
 use super::lower::{GROUP_BY, PARTITION_BY};
+use super::rewrite::columns_of;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::expressions::EdgeSchema;
 use crate::sql::ast::Expr;
@@ -28,14 +31,12 @@ use crate::types::Name;
 /// [`Code::SchemaMismatch`] with the step that differs.
 pub fn check_upgrade(old: &OperatorGraph, new: &OperatorGraph, compatibility: Compatibility) -> Result<(), Diagnostic> {
     let (old, new) = (Shape::of(old), Shape::of(new));
-    let refuse = |what: &str, why: &str| {
-        Err(Diagnostic::new(Code::SchemaMismatch, format!("the query cannot be upgraded: its {what} would change"))
-            .with_detail(why)
-            .with_hint("Drop the stream or table and create it again."))
-    };
     const NARROW: &str = "Only the conditions and the SELECT list of a query may change.";
     if old.slots != new.slots || old.sources != new.sources {
         return refuse("source", NARROW);
+    }
+    if compatibility == Compatibility::Ksqldb {
+        check_as_ksqldb(&old, &new)?;
     }
     if old.keys != new.keys || old.steps != new.steps {
         return refuse("keys or table functions", NARROW);
@@ -53,16 +54,40 @@ pub fn check_upgrade(old: &OperatorGraph, new: &OperatorGraph, compatibility: Co
     if old.outputs != new.outputs {
         return refuse("output", NARROW);
     }
-    if compatibility == Compatibility::Ksqldb && !old.joins.is_empty() {
-        return refuse("joins", "ksqlDB does not upgrade joins.");
+    Ok(())
+}
+
+fn refuse(what: &str, why: impl Into<String>) -> Result<(), Diagnostic> {
+    Err(Diagnostic::new(Code::SchemaMismatch, format!("the query cannot be upgraded: its {what} would change"))
+        .with_detail(why)
+        .with_hint("Drop the stream or table and create it again."))
+}
+
+/// What ksqlDB does not upgrade, in its words.
+fn check_as_ksqldb(old: &Shape<'_>, new: &Shape<'_>) -> Result<(), Diagnostic> {
+    if let Some((OperatorKind::Join(joining), _)) = old.joins.first() {
+        let step = match joining.method {
+            JoinMethod::Streams { .. } => "StreamStreamJoin",
+            JoinMethod::StreamTable => "StreamTableJoin",
+            JoinMethod::Tables => "TableTableJoin",
+            JoinMethod::ForeignKey { .. } => "ForeignKeyTableTableJoin",
+        };
+        return refuse("join", format!("Upgrades not yet supported for {step}."));
     }
-    if compatibility == Compatibility::Ksqldb && !old.aggregations.is_empty() {
-        if old.aggregations.iter().any(|aggregation| aggregation.window.is_some()) {
-            return refuse("windowed aggregation", "ksqlDB does not upgrade windowed aggregations.");
-        }
-        if old.columns != new.columns {
-            return refuse("columns", "ksqlDB does not upgrade an aggregation to read other columns of its source.");
-        }
+    if old.aggregations.iter().any(|aggregation| aggregation.window.is_some()) {
+        return refuse("windowed aggregation", "Upgrades not yet supported for StreamWindowedAggregate.");
+    }
+    let same = |one: &[Name], two: &[Name]| one.iter().all(|name| two.contains(name));
+    if !same(&old.columns, &new.columns) || !same(&new.columns, &old.columns) {
+        let listed = |names: &[Name]| names.iter().map(Name::quoted).collect::<Vec<_>>().join(", ");
+        return refuse(
+            "columns",
+            format!(
+                "StreamAggregate must have matching columns not part of aggregate. Values differ: [{}] vs. [{}].",
+                listed(&old.columns),
+                listed(&new.columns)
+            ),
+        );
     }
     Ok(())
 }
@@ -73,8 +98,8 @@ struct Shape<'a> {
     slots: u16,
     /// Name, topic and kind of what is read.
     sources: Vec<(&'a Name, &'a str, bool)>,
-    /// The columns that are read.
-    columns: Vec<&'a SourceColumn>,
+    /// The columns that an aggregation and what stands before it read; none without one.
+    columns: Vec<Name>,
     /// Keys by which rows are dealt, but for those by which a table is remembered.
     keys: Vec<Vec<&'a Name>>,
     /// Computed keys, arguments and table functions, beyond columns that are passed on, with the operators' names.
@@ -117,10 +142,10 @@ impl<'a> Shape<'a> {
             for input in &stage.inputs {
                 if let Input::Source(source) = input {
                     shape.sources.push((&source.source, &source.topic, source.is_table));
-                    shape.columns.extend(&source.columns);
                 }
             }
             shape.operators(stage);
+            shape.columns.extend(grouped_columns(graph, index));
             match &stage.output {
                 Output::Exchange { .. } if is_remembered(graph, index) => {}
                 Output::Exchange { key } => shape.keys.push(key_names(stage, key)),
@@ -170,6 +195,43 @@ impl<'a> Kept<'a> {
         };
         Self { key, calls, window: *window, when_final, retracts: *retracts, schema }
     }
+}
+
+/// The columns that make the keys, arguments and conditions of the aggregation that takes the stage's rows.
+fn grouped_columns(graph: &OperatorGraph, stage: usize) -> Vec<Name> {
+    let is_reader = |reader: &&Stage| reader.inputs.contains(&Input::Exchange { stage });
+    let aggregation =
+        graph.stages.iter().filter(is_reader).flat_map(|reader| &reader.operators).find_map(|operator| match &operator
+            .kind
+        {
+            OperatorKind::Aggregate(aggregation) => Some(aggregation),
+            _ => None,
+        });
+    let Some(aggregation) = aggregation else { return vec![] };
+    let operators = &graph.stages[stage].operators;
+    let computed = operators.iter().find_map(|operator| match &operator.kind {
+        OperatorKind::Project { columns } if operator.name == GROUP_BY => Some(columns),
+        _ => None,
+    });
+    let reads = |name: &Name| {
+        let column = computed.into_iter().flatten().find(|column| column.name == *name);
+        column.map(|column| columns_of(&column.expr)).unwrap_or_default()
+    };
+    let mut names: Vec<Name> = aggregation.key.iter().flat_map(reads).collect();
+    for call in &aggregation.calls {
+        match call.arguments.as_slice() {
+            // ksqlDB counts by it.
+            [] => names.push("ROWTIME".into()),
+            arguments => names.extend(arguments.iter().flat_map(reads)),
+        }
+    }
+    names.extend(operators.iter().flat_map(|operator| match &operator.kind {
+        OperatorKind::Filter { predicate } => columns_of(predicate),
+        _ => BTreeSet::new(),
+    }));
+    let mut seen = BTreeSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    names
 }
 
 /// True if the stage deals its rows to one that remembers them.
