@@ -43,7 +43,7 @@ pub(super) fn standard_statement(
     variables: &BTreeMap<String, String>,
     refusal: Diagnostic,
 ) -> Result<Statement, Diagnostic> {
-    if session.plan_settings().compatibility == Compatibility::Ksqldb {
+    if session.plan_settings().compatibility == Compatibility::Ksqldb || refusal.code == Code::LimitExceeded {
         return Err(refusal);
     }
     let other = match parse_standard_query(piece, variables) {

@@ -1,7 +1,10 @@
 //! Standard SQL with this dialect's words: names folded to upper case, back-ticks, `->` for fields of structs.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use datafusion::sql::sqlparser::ast::{AccessExpr, Expr, Query};
 use datafusion::sql::sqlparser::dialect::{Dialect, Precedence};
+use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
@@ -9,11 +12,24 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::sql::ast::StandardQuery;
 
 /// How deep expressions and sub-queries may nest.
-const MAX_NESTING: usize = 100;
+const MAX_NESTING: usize = 50;
+
+/// How many expressions the parser may begin for each token, and for the whole beside: it tries and goes back, and each
+/// level of nesting can double its tries.
+const TRIES: (usize, usize) = (8, 1_000);
 
 /// What sqlparser asks about the language.
 #[derive(Debug)]
-struct AdHocDialect;
+struct AdHocDialect {
+    /// Expressions that may still be begun.
+    tries: AtomicUsize,
+}
+
+impl AdHocDialect {
+    fn new(tokens: usize) -> Self {
+        Self { tries: AtomicUsize::new(tokens.saturating_mul(TRIES.0).saturating_add(TRIES.1)) }
+    }
+}
 
 impl Dialect for AdHocDialect {
     fn is_delimited_identifier_start(&self, c: char) -> bool {
@@ -50,6 +66,13 @@ impl Dialect for AdHocDialect {
 
     fn supports_struct_literal(&self) -> bool {
         true
+    }
+
+    /// Parses nothing; ends a parse that goes back too often.
+    fn parse_prefix(&self, _: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
+        let left = self.tries.load(Ordering::Relaxed);
+        self.tries.store(left.saturating_sub(1), Ordering::Relaxed);
+        (left == 0).then_some(Err(ParserError::RecursionLimitExceeded))
     }
 
     /// `->` binds as tightly as a dot: `a->b + 1` is `(a->b) + 1`.
@@ -112,9 +135,16 @@ pub(super) fn parse(query: &StandardQuery) -> Result<ParsedQuery, Diagnostic> {
         let place = at.and_then(|at| query.place((at.line, at.column), (at.line, at.column)));
         place.map_or(told.clone(), |place| told.at(place)).at(query.span)
     };
-    let mut tokens = Tokenizer::new(&AdHocDialect, &query.text)
+    let mut tokens = Tokenizer::new(&AdHocDialect::new(0), &query.text)
         .tokenize_with_location()
         .map_err(|error| refused(&lower_first(&error.message), Some(error.location)))?;
+    // The one rule of the parser that goes into itself without counting.
+    let is_interval =
+        |token: &&TokenWithSpan| matches!(&token.token, Token::Word(word) if word.keyword == Keyword::INTERVAL);
+    let words: Vec<_> = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect();
+    if let Some(pair) = words.windows(2).find(|pair| pair.iter().all(is_interval)) {
+        return Err(refused("expected a text, found \"INTERVAL\"", pair.last().map(|token| token.span.start)));
+    }
     for token in &mut tokens {
         if let Token::Word(word) = &mut token.token
             && word.quote_style.is_none()
@@ -122,8 +152,8 @@ pub(super) fn parse(query: &StandardQuery) -> Result<ParsedQuery, Diagnostic> {
             word.value.make_ascii_uppercase();
         }
     }
-    let mut parser =
-        Parser::new(&AdHocDialect).with_recursion_limit(MAX_NESTING).with_tokens_with_locations(tokens.clone());
+    let dialect = AdHocDialect::new(tokens.len());
+    let mut parser = Parser::new(&dialect).with_recursion_limit(MAX_NESTING).with_tokens_with_locations(tokens.clone());
     let parsed = parser.parse_query().and_then(|tree| match parser.peek_token_ref().token {
         Token::EOF => Ok(tree),
         _ => parser.expected_ref("the end of the query", parser.peek_token_ref()),
@@ -176,5 +206,72 @@ pub(super) fn lower_first(text: &str) -> String {
             first.to_lowercase().chain(chars).collect()
         }
         _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+    use crate::diagnostics::Span;
+    use crate::sql::ast::StandardQuery;
+
+    fn check(text: &str, expected: &str) {
+        let query = StandardQuery { text: text.to_owned(), span: Span::default() };
+        let found = parse(&query).map_or_else(|refusal| refusal.to_string(), |parsed| parsed.tree.to_string());
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn unquoted_names_are_upper_case_and_others_as_written() {
+        check("select a, `b`, \"c\" from t order by a", "SELECT A, `b`, \"c\" FROM T ORDER BY A");
+    }
+
+    #[test]
+    fn arrows_bind_as_tightly_as_dots() {
+        check("select a->b->c[1] + 1 from t", "SELECT A.B.C[1] + 1 FROM T");
+    }
+
+    #[test]
+    fn hostile_nesting_ends_soon() {
+        let openers = [
+            "ARRAY[",
+            "(",
+            "(SELECT ",
+            "f(",
+            "CAST(",
+            "CASE ",
+            "CASE WHEN ",
+            "NOT ",
+            "- ",
+            "x IN (",
+            "EXISTS (SELECT ",
+            "a[",
+            "INTERVAL ",
+            "MAP(",
+            "STRUCT(",
+            "x->",
+            "1 + (",
+            "(1, (",
+            "DATE ",
+            "a BETWEEN (",
+            "SUBSTRING(",
+            "EXTRACT(",
+            "f(x => ",
+            "f(a := ",
+            "TRIM(",
+            "POSITION(",
+            "CONVERT(",
+        ];
+        for opener in openers {
+            for (head, tail) in [("SELECT ", " 1 FROM S"), ("SELECT * FROM ", ""), ("SELECT * FROM t WHERE ", "")] {
+                for end in ["", "1 x 2", "1"] {
+                    let query = StandardQuery {
+                        text: format!("{head}{}{end}{tail}", opener.repeat(95)),
+                        span: Span::default(),
+                    };
+                    let _ = parse(&query).map(|_| ());
+                }
+            }
+        }
     }
 }
