@@ -77,11 +77,13 @@ pub(super) fn as_standard_query(scope: &Scope<'_>, query: &Query) -> Option<Stan
         return None;
     }
     let functions = scope.functions();
+    let is_aggregate = |name: &Name| functions.kind(name) == Some(Kind::Aggregate);
     let aggregates = |expr: &Expr| {
-        rewrite::any(
-            expr,
-            &|part| matches!(&part.kind, ExprKind::Call { function, .. } if functions.kind(function) == Some(Kind::Aggregate)),
-        )
+        rewrite::any(expr, &|part| match &part.kind {
+            ExprKind::Aggregate { .. } => true,
+            ExprKind::Call { function, .. } => is_aggregate(function),
+            _ => false,
+        })
     };
     let selects_aggregate =
         query.select.iter().any(|item| matches!(item, SelectItem::Expr { expr, .. } if aggregates(expr)));

@@ -25,6 +25,8 @@ mod refusal;
 mod rewrite;
 mod scan;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::sync::Arc;
