@@ -12,7 +12,7 @@ use crate::types::{ChangeBatch, Name, Op, Ops, RowCodec};
 use super::aggregate::{column, state_rows};
 use super::project::rows_of;
 use super::{Capture, Operator, Output, Port, RestoreError, Step};
-use state_rows::StateKey;
+use state_rows::{RowWriter, StateKey};
 
 /// Turns an upsert edge into a changelog edge.
 ///
@@ -171,28 +171,23 @@ impl Operator for Remember {
     fn on_barrier(&mut self, capture: &mut Capture) {
         let dirty = self.table.take_dirty();
         let keys = self.table.encoded_keys(&dirty);
+        let mut writer = RowWriter::default();
         for (group, key) in dirty.iter().zip(keys.iter()) {
-            let row = &self.rows[*group as usize];
-            let is_gone = row.is_empty();
-            if !is_gone || self.table.is_saved(*group) {
-                let value = (!is_gone).then(|| {
-                    let mut value = Vec::with_capacity(row.len() + 9);
-                    state_rows::begin_value(self.table.event_time(*group), &mut value);
+            let (row, slot) = (&self.rows[*group as usize], self.table.slot(*group));
+            if !row.is_empty() {
+                writer.group(slot, None, key, |value| {
+                    state_rows::begin_value(self.table.event_time(*group), value);
                     value.extend_from_slice(row);
-                    value.into()
                 });
-                capture.state.push(StateRow {
-                    slot: self.table.slot(*group),
-                    key: state_rows::group_key(None, key),
-                    value,
-                });
-            }
-            if is_gone {
-                self.table.remove(*group);
-            } else {
                 self.table.set_saved(*group);
+                continue;
             }
+            if self.table.is_saved(*group) {
+                writer.gone(slot, None, key);
+            }
+            self.table.remove(*group);
         }
+        writer.hand_over(capture);
     }
 
     fn is_stateful(&self) -> bool {

@@ -31,7 +31,7 @@ pub(super) use results::meta_of;
 use results::{Bounds, LastRow, Picks};
 use session::SessionAggregate;
 use session_store::SessionWindows;
-use state_rows::StateKey;
+use state_rows::{RowWriter, StateKey};
 use time_windows::TimeWindows;
 
 /// The operator of `aggregation`, whose output edge is that of `node`.
@@ -102,7 +102,7 @@ pub(crate) struct Aggregate {
     last_row: LastRow,
     held_back: HeldBack,
     /// Groups that went since the last barrier, and when the last of each slot did.
-    gone: Vec<StateRow>,
+    gone: RowWriter,
     gone_at: BTreeMap<Slot, i64>,
     rest: Option<Rest>,
 }
@@ -155,7 +155,7 @@ impl Aggregate {
             now: EventTime(i64::MIN),
             last_row: LastRow::default(),
             held_back: HeldBack::default(),
-            gone: Vec::new(),
+            gone: RowWriter::default(),
             gone_at: BTreeMap::new(),
             rest: None,
         })
@@ -372,11 +372,9 @@ impl Aggregate {
         }
         let saved: Vec<GroupNumber> = groups.into_iter().filter(|group| self.table.is_saved(*group)).collect();
         let keys = self.table.encoded_keys(&saved);
-        self.gone.extend(saved.iter().zip(keys.iter()).map(|(group, key)| StateRow {
-            slot: self.table.slot(*group),
-            key: state_rows::group_key(Some(start), key),
-            value: None,
-        }));
+        for (group, key) in saved.iter().zip(keys.iter()) {
+            self.gone.gone(self.table.slot(*group), Some(start), key);
+        }
         self.table.remove_window(start);
     }
 }
@@ -458,20 +456,21 @@ impl Operator for Aggregate {
     }
 
     fn on_barrier(&mut self, capture: &mut Capture) {
-        capture.state.append(&mut self.gone);
+        self.gone.hand_over(capture);
         let times = std::mem::take(&mut self.gone_at);
         capture.state.extend(times.into_iter().map(|(slot, time)| state_rows::stream_time_row(slot, time)));
         let dirty = self.table.take_dirty();
         let keys = self.table.encoded_keys(&dirty);
+        let mut writer = RowWriter::default();
         for (group, key) in dirty.iter().zip(keys.iter()) {
-            let mut value = Vec::new();
-            state_rows::begin_value(self.table.event_time(*group), &mut value);
-            self.calls.save(*group, &mut value);
             let start = self.windows.map(|_| self.table.start(*group));
-            let key = state_rows::group_key(start, key);
-            capture.state.push(StateRow { slot: self.table.slot(*group), key, value: Some(value.into()) });
+            writer.group(self.table.slot(*group), start, key, |value| {
+                state_rows::begin_value(self.table.event_time(*group), value);
+                self.calls.save(*group, value);
+            });
             self.table.set_saved(*group);
         }
+        writer.hand_over(capture);
     }
 
     fn is_stateful(&self) -> bool {

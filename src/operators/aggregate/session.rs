@@ -18,7 +18,7 @@ use crate::types::{ChangeBatch, EventTime, Op, Ops, RowMeta};
 use super::calls::{self, CallError, Calls, Entries};
 use super::results::{self, Bounds, LastRow, MAX_ROWS};
 use super::session_store::{Session, SessionStore, SessionWindows};
-use super::state_rows::{self, StateKey};
+use super::state_rows::{self, RowWriter, StateKey};
 
 /// `GROUP BY` with `WINDOW SESSION`.
 ///
@@ -479,16 +479,18 @@ impl Operator for SessionAggregate {
         let dirty = self.store.take_dirty();
         let keys: Vec<GroupNumber> = dirty.iter().map(|(key, ..)| *key).collect();
         let encoded = self.store.table.encoded_keys(&keys);
+        let mut writer = RowWriter::default();
         for ((key, start, number), bytes) in dirty.into_iter().zip(encoded.iter()) {
-            let value = number.map(|number| {
-                let mut value = Vec::new();
-                state_rows::begin_value(EventTime(self.store.session(number).end), &mut value);
-                self.calls.save(number, &mut value);
-                value.into()
-            });
             let slot = self.store.table.slot(key);
-            capture.state.push(StateRow { slot, key: state_rows::group_key(Some(start), bytes), value });
+            match number {
+                None => writer.gone(slot, Some(start), bytes),
+                Some(number) => writer.group(slot, Some(start), bytes, |value| {
+                    state_rows::begin_value(EventTime(self.store.session(number).end), value);
+                    self.calls.save(number, value);
+                }),
+            }
         }
+        writer.hand_over(capture);
         self.store.remove_empty_keys();
     }
 

@@ -13,7 +13,7 @@
 
 use bytes::Bytes;
 
-use crate::operators::RestoreError;
+use crate::operators::{Capture, RestoreError};
 use crate::state::{Slot, StateRow};
 use crate::types::EventTime;
 
@@ -42,13 +42,53 @@ fn damaged(what: &str) -> RestoreError {
     RestoreError(format!("not the {what} of an aggregation"))
 }
 
-/// The key of a group; `start` if there are windows.
-pub(in crate::operators) fn group_key(start: Option<i64>, key: &[u8]) -> Bytes {
-    let mut bytes = Vec::with_capacity(key.len() + 9);
-    bytes.push(GROUP);
-    bytes.extend(start.into_iter().flat_map(ordered));
-    bytes.extend_from_slice(key);
-    bytes.into()
+/// State rows being written: keys and values are parts of one piece of memory.
+#[derive(Debug, Default)]
+pub(in crate::operators) struct RowWriter {
+    data: Vec<u8>,
+    /// Where key and value end; without a value the key is gone.
+    rows: Vec<(Slot, usize, Option<usize>)>,
+}
+
+impl RowWriter {
+    /// The state of a group: `start` if there are windows; `value` appends it.
+    pub(in crate::operators) fn group(
+        &mut self,
+        slot: Slot,
+        start: Option<i64>,
+        key: &[u8],
+        value: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let key_end = self.key(start, key);
+        value(&mut self.data);
+        self.rows.push((slot, key_end, Some(self.data.len())));
+    }
+
+    /// A group that is gone.
+    pub(in crate::operators) fn gone(&mut self, slot: Slot, start: Option<i64>, key: &[u8]) {
+        let key_end = self.key(start, key);
+        self.rows.push((slot, key_end, None));
+    }
+
+    fn key(&mut self, start: Option<i64>, key: &[u8]) -> usize {
+        self.data.push(GROUP);
+        self.data.extend(start.into_iter().flat_map(ordered));
+        self.data.extend_from_slice(key);
+        self.data.len()
+    }
+
+    /// Hands the rows over and is empty again.
+    pub(in crate::operators) fn hand_over(&mut self, capture: &mut Capture) {
+        let data = Bytes::from(std::mem::take(&mut self.data));
+        let mut start = 0;
+        capture.state.reserve(self.rows.len());
+        for (slot, key_end, value_end) in self.rows.drain(..) {
+            let key = data.slice(start..key_end);
+            let value = value_end.map(|end| data.slice(key_end..end));
+            start = value_end.unwrap_or(key_end);
+            capture.state.push(StateRow { slot, key, value });
+        }
+    }
 }
 
 /// Begins the value of a group.
@@ -89,29 +129,42 @@ pub(in crate::operators) fn read_value(value: &[u8]) -> Result<(EventTime, &[u8]
 
 #[cfg(test)]
 mod tests {
-    use super::{StateKey, begin_value, group_key, read_key, read_value, stream_time_row};
-    use crate::state::Slot;
+    use super::{RowWriter, StateKey, begin_value, read_key, read_value, stream_time_row};
+    use crate::operators::Capture;
+    use crate::state::{Slot, StateRow};
     use crate::types::EventTime;
+
+    /// A group with this event time and state `s`, and one that is gone.
+    fn written(start: Option<i64>, event_time: i64) -> Vec<StateRow> {
+        let mut writer = RowWriter::default();
+        writer.group(Slot(3), start, b"k", |value| {
+            begin_value(EventTime(event_time), value);
+            value.push(b's');
+        });
+        writer.gone(Slot(4), start, b"gone");
+        let mut capture = Capture::default();
+        writer.hand_over(&mut capture);
+        capture.state
+    }
 
     #[test]
     fn the_bytes_never_change() {
-        assert_eq!(&*group_key(None, b"k"), b"\x01k");
-        assert_eq!(&*group_key(Some(258), b"k"), b"\x01\x80\0\0\0\0\0\x01\x02k");
-        let mut value = Vec::new();
-        begin_value(EventTime(-1), &mut value);
-        assert_eq!(value, b"\x01\x7f\xff\xff\xff\xff\xff\xff\xff");
+        let [group, gone] = &written(None, -1)[..] else { panic!("two rows") };
+        assert_eq!((group.slot, &*group.key), (Slot(3), &b"\x01k"[..]));
+        assert_eq!(group.value.as_deref(), Some(&b"\x01\x7f\xff\xff\xff\xff\xff\xff\xffs"[..]));
+        assert_eq!((gone.slot, &*gone.key, &gone.value), (Slot(4), &b"\x01gone"[..], &None));
+        assert_eq!(&*written(Some(258), 0)[0].key, b"\x01\x80\0\0\0\0\0\x01\x02k");
         let row = stream_time_row(Slot(7), 1);
         assert_eq!((&*row.key, row.value.as_deref()), (&b"\0"[..], Some(&b"\x01\x80\0\0\0\0\0\0\x01"[..])));
     }
 
     #[test]
     fn what_was_written_is_read() {
-        assert_eq!(read_key(&group_key(Some(-3), b"key"), true), Ok(StateKey::Group(-3, b"key")));
-        assert_eq!(read_key(&group_key(None, b"key"), false), Ok(StateKey::Group(0, b"key")));
+        let rows = written(Some(-3), 12);
+        assert_eq!(read_key(&rows[0].key, true), Ok(StateKey::Group(-3, b"k")));
+        assert_eq!(read_key(&written(None, 0)[1].key, false), Ok(StateKey::Group(0, b"gone")));
         assert_eq!(read_key(&stream_time_row(Slot(0), 9).key, true), Ok(StateKey::StreamTime));
-        let mut value = Vec::new();
-        begin_value(EventTime(12), &mut value);
-        assert_eq!(read_value(&value), Ok((EventTime(12), &[][..])));
+        assert_eq!(read_value(rows[0].value.as_deref().unwrap()), Ok((EventTime(12), &b"s"[..])));
         assert!(read_value(b"\x02").is_err());
         assert!(read_key(b"\x01short", true).is_err());
     }
