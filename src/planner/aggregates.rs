@@ -106,10 +106,6 @@ impl<'a> Aggregates<'a> {
             _ => return Ok(None),
         };
         let functions = self.analyzer.ctx.functions;
-        if functions.get(function).is_none() {
-            // Else what it reads would be called ungrouped.
-            functions.resolve(function, &[]).map_err(|error| error.at(expr.span))?;
-        }
         if !is_call(expr, Kind::Aggregate, functions) {
             return Ok(None);
         }

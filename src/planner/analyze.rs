@@ -289,7 +289,10 @@ impl Analyzer<'_> {
                 *ty = TypeName { span, ..TypeName::from(&resolved) };
             }
             // Before any rule about groups or columns: a misspelt aggregate is not taken for a scalar function.
-            ExprKind::Call { function, .. } if self.ctx.functions.get(function).is_none() => {
+            // PREVIOUS is no function, but belongs to the aggregate in it.
+            ExprKind::Call { function, .. }
+                if function.as_str() != "PREVIOUS" && self.ctx.functions.get(function).is_none() =>
+            {
                 return Err(self.ctx.functions.unknown(function).at(expr.span));
             }
             ExprKind::Lambda { params, .. } => {
