@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use crate::planner::graph::SourceInput;
 use crate::topics::{TopicError, TopicId};
@@ -62,6 +62,8 @@ pub(super) struct Shared {
     bad_records: AtomicU64,
     /// Why nothing more is followed.
     broken: Mutex<Option<String>>,
+    /// Tells those who wait for this topic alone, under the lock of `broken`.
+    reached_more: Condvar,
 }
 
 impl Following {
@@ -84,8 +86,13 @@ impl Following {
         }
         // Below its first offset a partition has nothing to tell.
         let reached = ranges.iter().map(|range| AtomicI64::new(range.start.0 - 1)).collect();
-        let shared =
-            Arc::new(Shared { topic: topic.id, reached, bad_records: AtomicU64::new(0), broken: Mutex::new(None) });
+        let shared = Arc::new(Shared {
+            topic: topic.id,
+            reached,
+            bad_records: AtomicU64::new(0),
+            broken: Mutex::new(None),
+            reached_more: Condvar::new(),
+        });
         let body = Follower {
             env: Arc::downgrade(env),
             shared: Arc::clone(&shared),
@@ -113,7 +120,18 @@ impl Following {
             return Ok(true);
         }
         self.task.wake();
-        self.env.wait_until(timeout, || Ok(self.shared.is_behind(&ends) || self.broken().is_some()))
+        if self.env.scheduler.is_seeded() {
+            return self.env.wait_until(timeout, || Ok(self.shared.is_behind(&ends) || self.broken().is_some()));
+        }
+        let deadline = self.env.clock.elapsed() + timeout;
+        let mut broken = self.shared.broken.lock();
+        while broken.is_none() && !self.shared.is_behind(&ends) {
+            let left = deadline.saturating_sub(self.env.clock.elapsed());
+            if left.is_zero() || self.shared.reached_more.wait_for(&mut broken, left).timed_out() {
+                return Ok(self.shared.is_behind(&ends));
+            }
+        }
+        Ok(true)
     }
 
     /// True if everything that is committed now was told as reached. Waits for nothing.
@@ -255,6 +273,9 @@ impl Follower {
         for (reached, end) in self.shared.reached.iter().zip(&ends) {
             reached.store(end.0, Ordering::Release);
         }
+        // Whoever looked before and waits after is told: between the two it holds the lock.
+        drop(self.shared.broken.lock());
+        self.shared.reached_more.notify_all();
         env.made_progress();
     }
 
@@ -265,6 +286,7 @@ impl Follower {
             *broken = Some(reason);
         }
         drop(broken);
+        self.shared.reached_more.notify_all();
         env.made_progress();
         Ran::FINISHED
     }
@@ -295,6 +317,7 @@ impl Body for Follower {
 
     fn panicked(&mut self, message: String) {
         *self.shared.broken.lock() = Some(message);
+        self.shared.reached_more.notify_all();
         if let Some(env) = self.env.upgrade() {
             env.made_progress();
         }
