@@ -5,7 +5,7 @@ use crate::expressions::{EdgeSchema, Predicate, Projection};
 use crate::functions::FunctionRegistry;
 use crate::planner::graph::{OperatorKind, OperatorNode, ProjectColumn};
 
-use super::{Filter, FlatMap, Operator, Project, Remember, RequireKey, aggregate};
+use super::{Filter, FlatMap, Operator, Project, Remember, RequireKey, aggregate, join};
 
 /// The operator that runs `node` over batches of the edges `inputs`, port by port, with keys hashed to `slots`.
 ///
@@ -36,7 +36,8 @@ pub fn compile(
         }
         OperatorKind::RequireKey { key } => Box::new(RequireKey::compile(key, input)?),
         OperatorKind::Remember { key } => Box::new(Remember::compile(key, input, slots)?),
-        OperatorKind::Join(_) | OperatorKind::Resolve { .. } => return Err(Diagnostic::not_implemented("JOIN")),
+        OperatorKind::Join(joining) => join::compile(node, joining, inputs, slots)?,
+        OperatorKind::Resolve { .. } => return Err(Diagnostic::not_implemented("a join on a foreign key")),
         OperatorKind::Aggregate(aggregation) => aggregate::compile(node, aggregation, input, functions, slots)?,
     })
 }

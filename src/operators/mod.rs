@@ -7,13 +7,14 @@
 //! - a record never fails a batch: what fails on data goes into [`Output::errors`].
 //!
 //! Reading order: [`operator`], [`filter`], [`project`], [`flat_map`], [`require_key`], [`remember`],
-//! [`aggregate`], [`checked`], [`compile`].
+//! [`aggregate`], [`join`], [`checked`], [`compile`].
 
 mod aggregate;
 mod checked;
 mod compile;
 mod filter;
 mod flat_map;
+mod join;
 mod operator;
 mod project;
 mod remember;

@@ -131,6 +131,18 @@ pub(super) fn analyze(analyzer: &Analyzer<'_>, edge: &EdgeSchema) -> Result<Join
     Ok(Joined { kind, window: scope.relations[0].source.window, key, steps })
 }
 
+/// Why the joins cannot run yet, once the sink is known to be right.
+pub(super) fn unbuilt(joined: &Joined, query: &Query) -> Option<Diagnostic> {
+    joined.steps.iter().zip(&query.joins).find_map(|(step, join)| {
+        let what = match step.method {
+            JoinMethod::Streams { .. } => "JOIN of two streams",
+            JoinMethod::ForeignKey { .. } => "JOIN on a foreign key",
+            JoinMethod::StreamTable | JoinMethod::Tables => return None,
+        };
+        Some(Diagnostic::not_implemented(what).at(join.span))
+    })
+}
+
 /// How two streams are joined. Without a GRACE PERIOD rows wait as long as older versions of Kafka Streams let them.
 fn streams(within: &Within) -> JoinMethod {
     const DAY_MS: i64 = 86_400_000;

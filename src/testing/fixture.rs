@@ -2,7 +2,7 @@
 //!
 //! All settings that the runners choose stand here, in [`settings`]; each is public and documented.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -262,11 +262,22 @@ impl Fixture {
         Ok(blocks)
     }
 
-    /// Runs the queries one after the other, in the order they were created, each to the end of its sources.
-    pub(super) fn run_held_queries(&self) -> Result<(), String> {
+    /// Runs the queries one after the other, in the order they were created, each to the end of its sources. A query of
+    /// several topics is handed one record at a time: those of `inputs`, the topics of the inputs in order, then what
+    /// its other topics hold, topic by topic.
+    pub(super) fn run_held_queries(&self, inputs: &[&str]) -> Result<(), String> {
         for id in self.queries_in_creation_order() {
+            let runtime = self.engine().runtime();
+            let status = runtime.status(&id).map_err(|error| error.to_string())?;
+            let topics: BTreeSet<String> = status.sources.into_iter().map(|source| source.topic).collect();
+            if topics.len() > 1 {
+                runtime.hold(&id).map_err(|error| error.to_string())?;
+            }
             let resumed = self.execute(&format!("RESUME `{id}`;"), &BTreeMap::new());
             resumed.map_err(|failure| format!("RESUME {id}: {}", failure.diagnostic))?;
+            if topics.len() > 1 {
+                self.hand_over(&id, &topics, inputs)?;
+            }
             match self.wait_until_caught_up() {
                 // What a query died of is the caller's to judge.
                 Err(_) if self.failed_query().is_some() => return Ok(()),
@@ -274,6 +285,39 @@ impl Fixture {
             }
         }
         Ok(())
+    }
+
+    fn hand_over(&self, id: &QueryId, topics: &BTreeSet<String>, inputs: &[&str]) -> Result<(), String> {
+        let hand_over = |topic: &str, until: Offset| {
+            // A query that fails is told by the verdict of its case.
+            drop(self.engine().runtime().hand_over(id, topic, Partition(0), until, LIMIT));
+        };
+        let fed = |topic: &str| inputs.iter().filter(|input| **input == topic).count();
+        let mut next = BTreeMap::new();
+        for topic in topics {
+            let inputs = i64::try_from(fed(topic)).map_err(|error| error.to_string())?;
+            next.insert(topic.as_str(), self.end(topic)?.0 - inputs);
+        }
+        for input in inputs {
+            if let Some(next) = next.get_mut(input) {
+                *next += 1;
+                hand_over(input, Offset(*next));
+            }
+        }
+        for (topic, end) in next {
+            if fed(topic) == 0 {
+                hand_over(topic, Offset(end));
+            }
+        }
+        Ok(())
+    }
+
+    /// Behind the last record of a topic's first partition.
+    fn end(&self, topic: &str) -> Result<Offset, String> {
+        let info = self.log.topic(topic).map_err(|error| error.to_string())?;
+        let info = info.ok_or_else(|| format!("topic {topic} does not exist"))?;
+        let ranges = self.log.offsets(info.id).map_err(|error| error.to_string())?;
+        Ok(ranges.first().map_or(Offset(0), |range| range.end))
     }
 
     fn queries_in_creation_order(&self) -> Vec<QueryId> {

@@ -46,10 +46,6 @@ fn check_stages(statement: &str, expected: &[&str]) {
 #[test]
 fn two_inputs_meet_in_the_stage_of_the_join() {
     check_stages(
-        "CREATE STREAM o AS SELECT a.id, x, y FROM a LEFT JOIN b WITHIN 1 HOUR ON a.id = b.id WHERE a.v > b.v",
-        &["Source/1", "Source2/1", "Join/2 Join:Append Where:Append Project:Append"],
-    );
-    check_stages(
         "CREATE STREAM o AS SELECT t.id, z FROM a JOIN t ON a.v + 1 = t.id",
         &["Source/1 JoinKey:Append", "Source2/1", "Join/2 Join:Append Project:Append"],
     );
@@ -68,23 +64,20 @@ fn tables_tell_old_rows_where_somebody_needs_them() {
 }
 
 #[test]
-fn a_foreign_key_join_returns_to_the_left_key() {
-    check_stages(
-        "CREATE TABLE o AS SELECT t.id, z, w FROM t LEFT JOIN u ON t.v = u.id",
-        &[
-            "Source/1",
-            "Remember/1 Remember:Changelog",
-            "Source2/1",
-            "Join/2 Join:Upsert",
-            "Resolve/1 Resolve:Upsert Project:Upsert",
-        ],
-    );
+fn joins_of_streams_and_on_foreign_keys_wait_to_be_built() {
+    for (statement, what) in [
+        ("CREATE STREAM o AS SELECT * FROM a JOIN b WITHIN 1 HOUR ON a.id = b.id", "JOIN of two streams"),
+        ("CREATE STREAM o AS SELECT rowkey, x FROM a FULL OUTER JOIN b WITHIN 1 HOUR ON a.id = b.id", "two streams"),
+        ("CREATE TABLE o AS SELECT t.id, z, w FROM t LEFT JOIN u ON t.v = u.id", "JOIN on a foreign key"),
+    ] {
+        refused(statement, Code::NotImplemented, what);
+    }
 }
 
 #[test]
 fn joins_stand_left_deep() {
     check_stages(
-        "CREATE STREAM o AS SELECT a.id, y, z FROM a JOIN b WITHIN 1 HOUR ON a.id = b.id JOIN t ON b.id = t.id",
+        "CREATE STREAM o AS SELECT a.id, z, w FROM a JOIN t ON a.id = t.id JOIN u ON a.id = u.id",
         &["Source/1", "Source2/1", "Join/2 Join:Append", "Source3/1", "Join2/2 Join2:Append Project:Append"],
     );
     check_stages(

@@ -24,7 +24,8 @@ pub(super) fn run(case: &Case) -> Result<Option<String>, String> {
         return Ok(verdict);
     }
     write_inputs(case, &fixture)?;
-    fixture.run_held_queries()?;
+    let fed: Vec<&str> = case.inputs.iter().map(|input| input.topic.as_str()).collect();
+    fixture.run_held_queries(&fed)?;
     let failed = fixture.failed_query();
     if case.expected_error {
         return match failed {

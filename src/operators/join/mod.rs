@@ -1,0 +1,45 @@
+//! Joins: what the rows of two inputs make together.
+//!
+//! Invariants:
+//! - rows are taken in the order in which they come, port by port as the stage decides; results leave in that order;
+//! - a result has the place of the row that made it, and the headers of its record.
+//!
+//! Reading order: [`layout`], [`side_rows`], [`stream_table`], [`tables`].
+
+mod layout;
+mod side_rows;
+mod stream_table;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use crate::diagnostics::{Code, Diagnostic};
+use crate::expressions::EdgeSchema;
+use crate::planner::graph::{JoinMethod, Joining, OperatorNode};
+
+use self::layout::Layout;
+use self::stream_table::StreamTableJoin;
+use self::tables::TableJoin;
+use super::Operator;
+
+/// The operator that runs a join of these two edges.
+///
+/// # Errors
+/// The edges lack a column, or the kind of join is not built yet.
+pub(super) fn compile(
+    node: &OperatorNode,
+    joining: &Joining,
+    inputs: &[EdgeSchema],
+    slots: u16,
+) -> Result<Box<dyn Operator>, Diagnostic> {
+    let [left, right] = inputs else {
+        return Err(Diagnostic::new(Code::Internal, format!("join {} has {} inputs", node.name, inputs.len())));
+    };
+    let layout = Layout::new(node, joining, left, right)?;
+    Ok(match joining.method {
+        JoinMethod::StreamTable => Box::new(StreamTableJoin::new(joining.kind, layout, slots)),
+        JoinMethod::Tables => Box::new(TableJoin::new(joining.kind, layout, node.encoding, slots)),
+        JoinMethod::Streams { .. } => return Err(Diagnostic::not_implemented("a join of two streams")),
+        JoinMethod::ForeignKey { .. } => return Err(Diagnostic::not_implemented("a join on a foreign key")),
+    })
+}
