@@ -44,7 +44,8 @@ impl PullProgram {
     /// # Errors
     /// What the expressions are refused for.
     pub fn compile(plan: &PullPlan, shape: &TableShape, functions: &FunctionRegistry) -> Result<Self, Diagnostic> {
-        let expand = |expr: &Expr| functions.expand(expr, BTreeSet::new());
+        let taken = || shape.edge().columns().iter().map(|column| column.name.clone()).collect();
+        let expand = |expr: &Expr| functions.expand(expr, taken());
         let filter = plan.filter.as_ref().map(expand).transpose()?;
         let expressions = plan.expressions.iter().map(expand).collect::<Result<Vec<_>, _>>()?;
         let mut read = BTreeSet::new();

@@ -4,7 +4,6 @@
 //! silent conversions and failing rows are the dialect's. Only integers may narrow besides, since standard SQL reads `1`
 //! as a BIGINT. A row that fails is NULL and told to the [`Surroundings`].
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -245,7 +244,9 @@ impl ScalarUDFImpl for DialectFunction {
             .collect();
         let functions = &self.surroundings.functions;
         let (expr, edge) = self.expression(&given).map_err(carried)?;
-        let expr = functions.expand(&expr, BTreeSet::new()).map_err(carried)?;
+        let expr = functions
+            .expand(&expr, edge.columns().iter().map(|column| column.name.clone()).collect())
+            .map_err(carried)?;
         let label = self.function.as_ref().map_or("CAST", Name::as_str).to_owned();
         let program = Projection::compile(&[(label, expr)], &edge, functions).map_err(carried)?;
         let mut arrays = Vec::new();
