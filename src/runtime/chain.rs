@@ -24,7 +24,6 @@ enum Work {
 }
 
 /// What comes out behind the last operator.
-#[expect(clippy::large_enum_variant, reason = "one a batch, moved a few times: a box would cost more")]
 #[derive(Debug)]
 pub(super) enum Left {
     /// Rows.

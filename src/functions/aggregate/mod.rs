@@ -28,8 +28,6 @@ mod items;
 mod mean;
 mod multiset;
 mod number;
-#[cfg(test)]
-mod oracle;
 mod ordered;
 mod resolve;
 mod saved;

@@ -1,5 +1,7 @@
 //! Aggregates by examples: what a call gives after each row.
 
+mod oracle;
+
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, new_null_array};

@@ -8,7 +8,6 @@ use datafusion::arrow::util::pretty::pretty_format_batches;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::super::materialization::{Changer, Materialization};
 use super::{PullProgram, apart};
 use crate::catalog::{Catalog, CatalogChange, Source};
 use crate::expressions::EvaluationContext;
@@ -16,6 +15,7 @@ use crate::formats::{FormatName, Side, SideColumn};
 use crate::functions::FunctionRegistry;
 use crate::planner::{PlanContext, PlanSettings, PullOptions, PullPlan, plan_pull};
 use crate::runtime::Followed;
+use crate::serving::materialization::{Changer, Materialization};
 use crate::serving::{KeyRange, Snapshot, TableShape};
 use crate::sql::ast::{SourceKind, StatementKind};
 use crate::sql::parse_statements;

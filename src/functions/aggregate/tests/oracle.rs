@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, StringArray};
 
-use super::tests::shown;
-use super::{AggregateFunction, AggregateRows, IncrementalAggregate, Parameter};
+use super::shown;
 use crate::functions::FunctionRegistry;
+use crate::functions::aggregate::{AggregateFunction, AggregateRows, IncrementalAggregate, Parameter};
 use crate::types::{Name, SqlType};
 
 /// A value of a test.
