@@ -137,7 +137,9 @@ pub(super) fn unbuilt(joined: &Joined, query: &Query) -> Option<Diagnostic> {
         let what = match step.method {
             JoinMethod::Streams { .. } => "JOIN of two streams",
             JoinMethod::ForeignKey { .. } => "JOIN on a foreign key",
-            JoinMethod::StreamTable | JoinMethod::Tables => return None,
+            // The operator is there; what is missing is that rows of both sides are taken in the order of their time.
+            JoinMethod::StreamTable => "JOIN of a stream with a table",
+            JoinMethod::Tables => return None,
         };
         Some(Diagnostic::not_implemented(what).at(join.span))
     })

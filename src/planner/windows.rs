@@ -7,6 +7,9 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::sql::ast::{Emit, WindowClause, WindowKind};
 use crate::types::{WindowInfo, WindowType};
 
+/// The most windows that one row may be in: each is a group of its own.
+const MAX_WINDOWS_OF_A_ROW: i64 = 10_000;
+
 /// How long windows take rows past their end where nothing is said, less the length of the window.
 const DEFAULT_GRACE_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -27,6 +30,14 @@ pub(super) fn aggregation_window(clause: &WindowClause, emit: Option<Emit>) -> R
             let (size_ms, advance_ms) = (millis(size)?, millis(advance)?);
             if advance_ms < 1 || advance_ms > size_ms {
                 return Err(refuse("a hopping window must advance by more than nothing and not more than its size"));
+            }
+            if size_ms / advance_ms > MAX_WINDOWS_OF_A_ROW {
+                return Err(refuse("a hopping window advances in steps that are too small for its size")
+                    .with_detail(format!(
+                        "Every row would be in {} windows; at most {MAX_WINDOWS_OF_A_ROW} are allowed.",
+                        size_ms / advance_ms
+                    ))
+                    .with_hint("Advance in longer steps, or make the window shorter."));
             }
             (WindowShape::Time { size_ms, advance_ms }, size_ms)
         }

@@ -13,7 +13,7 @@ use crate::expressions::EdgeSchema;
 use crate::operators::{Checked, Operator, Port};
 use crate::planner::OperatorGraph;
 use crate::planner::graph::{GRAPH_VERSION, Input, Output, SourceInput, Stage};
-use crate::topics::TopicInfo;
+use crate::topics::{OffsetRange, TopicInfo};
 use crate::types::{Epoch, EventTime, Offset, Partition};
 
 use super::BuildError;
@@ -65,8 +65,8 @@ type StartOf<'a> = &'a mut dyn FnMut(&TopicInfo, Partition, Offset) -> Start;
 /// The tasks of a stage before they are made.
 struct Shape<'a> {
     stage: &'a Stage,
-    /// The topic it reads, with its partitions' first offsets; else it reads `inboxes`.
-    source: Option<(&'a SourceInput, TopicInfo, Vec<Offset>)>,
+    /// The topic it reads, with what its partitions hold; else it reads `inboxes`.
+    source: Option<(&'a SourceInput, TopicInfo, Vec<OffsetRange>)>,
     inboxes: Vec<Arc<Inbox>>,
     tasks: usize,
 }
@@ -107,8 +107,8 @@ fn shapes<'a>(env: &Environment, plan: &Plan<'a>) -> Result<Vec<Shape<'a>>, Buil
             [Input::Source(source)] => {
                 let info =
                     env.log.topic(&source.topic)?.ok_or_else(|| BuildError::MissingTopic(source.topic.clone()))?;
-                let firsts: Vec<Offset> = env.log.offsets(info.id)?.iter().map(|range| range.start).collect();
-                Shape { stage, tasks: firsts.len(), source: Some((source, info, firsts)), inboxes: Vec::new() }
+                let ranges = env.log.offsets(info.id)?;
+                Shape { stage, tasks: ranges.len(), source: Some((source, info, ranges)), inboxes: Vec::new() }
             }
             inputs => {
                 let mut ports = Vec::new();
@@ -153,9 +153,9 @@ fn make_task(
     let shape = &shapes[index];
     let start = match &shape.source {
         None => None,
-        Some((_, info, firsts)) => {
+        Some((_, info, ranges)) => {
             let partition = Partition(i32::try_from(nth).unwrap_or(i32::MAX));
-            Some((partition, start_of(info, partition, firsts[nth])))
+            Some((partition, start_of(info, partition, ranges[nth].start)))
         }
     };
     let stream_time = match &start {
@@ -168,7 +168,13 @@ fn make_task(
         return Err(BuildError::Graph(format!("stage {} has state and no exchange before it", shape.stage.name)));
     }
     let changelogs = changelogs(env, plan, shape.stage, &chain, pipeline)?;
-    let output = output(env, plan, shapes, index, nth, &edge, stream_time)?;
+    let mut output = output(env, plan, shapes, index, nth, &edge, stream_time)?;
+    if let (Some((_, _, ranges)), Some((_, start))) = (&shape.source, &start)
+        && env.settings.source_idle.is_zero()
+        && start.next >= ranges[nth].end
+    {
+        output.start_idle();
+    }
     let worker = Worker {
         env: Arc::clone(env),
         owner: Weak::clone(&plan.owner),

@@ -143,7 +143,8 @@ impl SinkEncoder {
             let is_tombstone = without_value.as_ref().is_some_and(|nulls| nulls.value(row));
             let timestamp = match &self.timestamp {
                 Some((column, reader)) if !is_tombstone => reader.read(batch.rows.column(*column), row),
-                Some(_) => not_negative(batch.meta.stream_time[row]),
+                // Stream time is not known while a partition has told none.
+                Some(_) => not_negative(batch.meta.stream_time[row].max(batch.meta.event_time[row])),
                 None => not_negative(batch.meta.event_time[row]),
             };
             let timestamp = match timestamp {

@@ -100,6 +100,11 @@ impl Inbox {
         Self { max_rows, reader: OnceLock::new(), state: Mutex::new(state) }
     }
 
+    /// Nobody waits for this upstream task until it deals rows.
+    fn start_idle(&self, queue: usize) {
+        self.state.lock().queues[queue].idle = true;
+    }
+
     /// The stream time behind everything taken so far.
     pub(super) fn shard_time(&self) -> Option<StreamTime> {
         self.state.lock().shard_time
@@ -300,6 +305,13 @@ impl Dealer {
             }
         }
         self.mark();
+    }
+
+    /// Has nobody wait for this task from the start. Called before any task runs: a mark would come behind rows of
+    /// others that are taken first.
+    pub(super) fn start_idle(&mut self) {
+        self.idle = true;
+        self.inboxes.iter().for_each(|(inbox, queue)| inbox.start_idle(*queue));
     }
 
     /// Tells every downstream task that nobody need wait for this one.

@@ -67,6 +67,13 @@ impl TaskOutput {
         }
     }
 
+    /// Nobody need wait for this task from the start: its source has nothing to read.
+    pub(super) fn start_idle(&mut self) {
+        if let Self::Exchange(dealer) = self {
+            dealer.start_idle();
+        }
+    }
+
     /// Nobody need wait for this task: its source is at its end for long enough.
     pub(super) fn be_idle(&mut self) {
         if let Self::Exchange(dealer) = self {

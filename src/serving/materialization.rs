@@ -38,7 +38,7 @@ pub(super) struct Materialization {
 #[derive(Debug, Default)]
 struct Published {
     map: OrderedMap,
-    /// Windows that start before are past their retention.
+    /// Windows that end before are past their retention.
     live_from: Option<i64>,
 }
 
@@ -128,7 +128,7 @@ impl Changer {
                 }
             }
             if self.retention_ms.is_some() {
-                self.latest_window = self.latest_window.max(window_start(key));
+                self.latest_window = self.latest_window.max(window_end(key));
             }
         }
     }
@@ -149,7 +149,7 @@ impl Changer {
         drop(old);
     }
 
-    /// The first window start that is kept.
+    /// The first window end that is kept.
     fn live_from(&self) -> Option<i64> {
         Some(self.latest_window?.saturating_sub(self.retention_ms?).saturating_add(1))
     }
@@ -158,7 +158,7 @@ impl Changer {
         let expired: Vec<Vec<u8>> = self
             .map
             .range(Bound::Unbounded, Bound::Unbounded)
-            .filter(|(key, _)| window_start(key).is_some_and(|start| start < live_from))
+            .filter(|(key, _)| window_end(key).is_some_and(|end| end < live_from))
             .map(|(key, _)| key.to_vec())
             .collect();
         for key in expired {
@@ -167,12 +167,13 @@ impl Changer {
     }
 }
 
-/// The start of the window that a stored key of a windowed table ends with: `01` and eight bytes, before as many for
-/// its end.
-pub(super) fn window_start(key: &[u8]) -> Option<i64> {
-    let start = key.len().checked_sub(17)?;
-    let bytes: [u8; 8] = key.get(start..start + 8)?.try_into().ok()?;
-    Some(i64::from_be_bytes(bytes) ^ i64::MIN)
+/// The end of the window that a stored key of a windowed table ends with: `01` and eight bytes, behind as many for its
+/// start. Time windows of a table are equally long, so their ends tell their age as well as their starts; a session is
+/// as old as its end.
+pub(super) fn window_end(key: &[u8]) -> Option<i64> {
+    let (mark, end) = key.get(key.len().checked_sub(9)?..)?.split_first()?;
+    let end: [u8; 8] = end.try_into().ok()?;
+    (*mark == 1).then(|| i64::from_be_bytes(end) ^ i64::MIN)
 }
 
 /// Cuts time and place off a stored value.

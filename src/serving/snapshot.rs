@@ -112,7 +112,7 @@ impl Snapshot {
     fn is_live(&self, key: &[u8]) -> bool {
         match self.live_from {
             None => true,
-            Some(live_from) => super::materialization::window_start(key).is_none_or(|start| start >= live_from),
+            Some(live_from) => super::materialization::window_end(key).is_none_or(|end| end >= live_from),
         }
     }
 }

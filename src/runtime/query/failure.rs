@@ -78,7 +78,6 @@ impl Query {
         }
         let mut control = self.control.lock();
         control.paused = false;
-        control.dry.fill(false);
         if control.error.take().is_some() {
             control.strikes = 0;
             control.restart_at = Some(self.env.scheduler.now());

@@ -248,9 +248,7 @@ impl Query {
             return Ok(true);
         }
         let Some(pipeline) = &control.pipeline else { return Ok(control.stopped) };
-        // In this order: a source says that it waits once it has told those behind it.
-        let waits = control.dry.iter().all(|dry| *dry);
-        if !waits || !pipeline.restored.is_over() || !pipeline.is_quiet() {
+        if !pipeline.restored.is_over() || !pipeline.is_quiet() {
             return Ok(false);
         }
         for source in &pipeline.sources {
