@@ -27,7 +27,7 @@ use super::environment::Environment;
 use super::exchange::{Dealer, Inbox};
 use super::output::TaskOutput;
 use super::pipeline::{Gate, Owner, Pipeline, Progress, SourceHandle};
-use super::positions::Durable;
+use super::positions::{Durable, SourceKey};
 use super::scheduler::Task;
 use super::source_task::SourceTask;
 use super::stage_task::{StageTask, Worker};
@@ -59,8 +59,8 @@ pub(super) struct Start {
     pub(super) until: Option<Offset>,
 }
 
-/// Tells where to read a partition, given the first offset it holds.
-type StartOf<'a> = &'a mut dyn FnMut(&TopicInfo, Partition, Offset) -> Start;
+/// Tells where an input reads a partition, given the first offset it holds.
+type StartOf<'a> = &'a mut dyn FnMut(&TopicInfo, SourceKey, Offset) -> Start;
 
 /// The tasks of a stage before they are made.
 struct Shape<'a> {
@@ -80,7 +80,8 @@ pub(super) fn pipeline(env: &Arc<Environment>, plan: Plan<'_>, start_of: StartOf
         return Err(BuildError::Graph(format!("version {} is newer than {GRAPH_VERSION}", plan.graph.version)));
     }
     let shapes = shapes(env, &plan)?;
-    let gate = Arc::new(Gate::new(plan.max_bytes, env.settings.state_max_bytes, plan.paused, plan.careful));
+    let durable = plan.durable.map(|durable| durable.epoch).unwrap_or_default();
+    let gate = Arc::new(Gate::new(plan.max_bytes, env.settings.state_max_bytes, plan.paused, plan.careful, durable));
     let mut pipeline = Pipeline {
         number: plan.number,
         gate,
@@ -155,7 +156,10 @@ fn make_task(
         None => None,
         Some((_, info, ranges)) => {
             let partition = Partition(i32::try_from(nth).unwrap_or(i32::MAX));
-            Some((partition, start_of(info, partition, ranges[nth].start)))
+            let reads_it = |shape: &&Shape<'_>| shape.source.as_ref().is_some_and(|(_, other, _)| other.id == info.id);
+            let reader = u32::try_from(shapes[..index].iter().filter(reads_it).count()).unwrap_or(u32::MAX);
+            let key = SourceKey { topic: info.id, partition, reader };
+            Some((key, start_of(info, key, ranges[nth].start)))
         }
     };
     let stream_time = match &start {
@@ -182,7 +186,8 @@ fn make_task(
         query: plan.query.clone(),
         gate: Arc::clone(&pipeline.gate),
         index: pipeline.tasks.len(),
-        topic: only_topic(plan.graph, shape.stage),
+        topics: shape.stage.inputs.iter().map(|input| only_topic(plan.graph, input)).collect(),
+        port: None,
         changelogs: changelogs.clone(),
         epoch: plan.epoch,
         chain,
@@ -194,16 +199,20 @@ fn make_task(
         state_bytes: 0,
     };
     let task = match (&shape.source, start) {
-        (Some((source, info, _)), Some((partition, start))) => {
-            let progress = Arc::new(Progress { read: AtomicI64::new(start.next.0), limit: AtomicI64::new(i64::MAX) });
+        (Some((source, info, _)), Some((key, start))) => {
+            let partition = key.partition;
+            let progress = Arc::new(Progress {
+                read: AtomicI64::new(start.next.0),
+                given: AtomicI64::new(start.next.0),
+                limit: AtomicI64::new(i64::MAX),
+            });
             let skipped = |(topic, at, offset): &(String, i32, Offset)| {
                 (*topic == info.name && *at == partition.0).then_some(*offset)
             };
             let body = SourceTask {
                 worker,
                 source: pipeline.sources.len(),
-                topic: info.id,
-                partition,
+                key,
                 until: start.until,
                 stops_at_bad_time: plan.graph.stops_at_bad_time,
                 skip: plan.skip.iter().filter_map(skipped).collect(),
@@ -221,8 +230,7 @@ fn make_task(
             env.watch(info.id, partition, &task);
             pipeline.sources.push(SourceHandle {
                 topic: info.name.clone(),
-                id: info.id,
-                partition,
+                key,
                 start: start.next,
                 task: Arc::clone(&task),
                 progress,
@@ -356,20 +364,20 @@ fn downstream(shapes: &[Shape<'_>], index: usize, nth: usize) -> Result<Vec<(Arc
     Err(BuildError::Graph(format!("nobody reads the exchange of stage {}", shapes[index].stage.name)))
 }
 
-/// The topic that all rows of a stage come from, if it is one.
-fn only_topic(graph: &OperatorGraph, stage: &Stage) -> Option<String> {
+/// The topic that all rows of an input come from, if it is one.
+fn only_topic(graph: &OperatorGraph, input: &Input) -> Option<String> {
     let mut topics = BTreeSet::new();
-    collect_topics(graph, stage, &mut topics);
+    collect_topics(graph, input, &mut topics);
     if topics.len() == 1 { topics.pop_first() } else { None }
 }
 
-fn collect_topics(graph: &OperatorGraph, stage: &Stage, topics: &mut BTreeSet<String>) {
-    for input in &stage.inputs {
-        match input {
-            Input::Source(source) => {
-                topics.insert(source.topic.clone());
-            }
-            Input::Exchange { stage } => collect_topics(graph, &graph.stages[*stage], topics),
+fn collect_topics(graph: &OperatorGraph, input: &Input, topics: &mut BTreeSet<String>) {
+    match input {
+        Input::Source(source) => {
+            topics.insert(source.topic.clone());
+        }
+        Input::Exchange { stage } => {
+            graph.stages[*stage].inputs.iter().for_each(|input| collect_topics(graph, input, topics));
         }
     }
 }

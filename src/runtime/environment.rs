@@ -135,16 +135,8 @@ impl Environment {
         done: impl FnOnce(CommitOutcome) + Send + 'static,
     ) {
         self.scheduler.went_outside();
-        let env = Arc::downgrade(self);
-        self.committer.commit(
-            transaction,
-            Box::new(move |outcome| {
-                done(outcome);
-                if let Some(env) = env.upgrade() {
-                    env.scheduler.came_back();
-                }
-            }),
-        );
+        let awaited = Awaited { env: Arc::downgrade(self), done: Some(done) };
+        self.committer.commit(transaction, Box::new(move |outcome| awaited.answer(outcome)));
     }
 
     /// Another owns the service. Nothing is committed any more.
@@ -261,6 +253,32 @@ impl Environment {
                 }
             }
         }
+    }
+}
+
+/// Who waits for a commit's outcome. A log that forgets to answer has given none that is known.
+struct Awaited<F: FnOnce(CommitOutcome)> {
+    env: Weak<Environment>,
+    done: Option<F>,
+}
+
+impl<F: FnOnce(CommitOutcome)> Awaited<F> {
+    fn answer(mut self, outcome: CommitOutcome) {
+        self.tell(outcome);
+    }
+
+    fn tell(&mut self, outcome: CommitOutcome) {
+        let Some(done) = self.done.take() else { return };
+        done(outcome);
+        if let Some(env) = self.env.upgrade() {
+            env.scheduler.came_back();
+        }
+    }
+}
+
+impl<F: FnOnce(CommitOutcome)> Drop for Awaited<F> {
+    fn drop(&mut self) {
+        self.tell(CommitOutcome::Unknown("the log did not answer".to_owned()));
     }
 }
 

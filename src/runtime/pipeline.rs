@@ -7,13 +7,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
-use crate::topics::{PartitionRecords, TopicId};
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::topics::PartitionRecords;
 use crate::types::{Epoch, EventTime, Offset, Partition};
 
 use super::changelog::{Changelog, RestoreProgress};
 use super::counters::Counters;
 use super::exchange::Inbox;
-use super::positions::SourcePosition;
+use super::positions::{SourceKey, SourcePosition};
 use super::processing_log::ProcessingLogEntry;
 use super::scheduler::Task;
 
@@ -65,7 +67,7 @@ pub(super) struct TaskCapture {
     /// For a task behind an exchange: its stage, and the stream time there.
     pub(super) stage_time: Option<(Arc<str>, EventTime)>,
     /// For a source task: its source and where it reads on.
-    pub(super) position: Option<(TopicId, Partition, SourcePosition)>,
+    pub(super) position: Option<(SourceKey, SourcePosition)>,
 }
 
 /// Why a task cannot go on, and the record it was at, as far as known.
@@ -73,6 +75,15 @@ pub(super) struct TaskCapture {
 pub(super) struct TaskFailure {
     pub(super) reason: String,
     pub(super) at: Option<Place>,
+    /// A record is to blame, though it may not be known which.
+    pub(super) by_record: bool,
+}
+
+impl TaskFailure {
+    /// A failure that no record is to blame for.
+    pub(super) fn of_no_record(reason: String) -> Self {
+        Self { reason, at: None, by_record: false }
+    }
 }
 
 /// A record, or the first of several.
@@ -98,6 +109,10 @@ pub(super) struct Gate {
     paused: AtomicBool,
     /// After a failure: rows go one at a time, so that the next failure names its record.
     careful: AtomicBool,
+    /// With care: held while one source reads one record.
+    turn: Mutex<()>,
+    /// The last epoch that is durable.
+    durable: AtomicU64,
     /// The last epoch that was asked to end.
     barrier: AtomicU64,
     /// Bytes read and written in the epochs with an even and an odd number: at most two are under way.
@@ -115,13 +130,15 @@ pub(super) struct Gate {
 const MAX_WEIGHT: usize = 10_000;
 
 impl Gate {
-    pub(super) fn new(max_bytes: usize, max_state_bytes: usize, paused: bool, careful: bool) -> Self {
+    pub(super) fn new(max_bytes: usize, max_state_bytes: usize, paused: bool, careful: bool, durable: Epoch) -> Self {
         Self {
             max_bytes,
             max_state_bytes,
             dead: AtomicBool::new(false),
             paused: AtomicBool::new(paused),
             careful: AtomicBool::new(careful),
+            turn: Mutex::new(()),
+            durable: AtomicU64::new(durable.0),
             barrier: AtomicU64::new(0),
             bytes: [AtomicUsize::new(0), AtomicUsize::new(0)],
             weight: AtomicUsize::new(100),
@@ -146,6 +163,16 @@ impl Gate {
         self.careful.store(false, Ordering::SeqCst);
     }
 
+    /// With care, the right to read a record. None if another source has it.
+    pub(super) fn take_turn(&self) -> Option<MutexGuard<'_, ()>> {
+        self.turn.try_lock()
+    }
+
+    /// `epoch` is in the log.
+    pub(super) fn became_durable(&self, epoch: Epoch) {
+        self.durable.store(epoch.0, Ordering::SeqCst);
+    }
+
     /// True if `epoch` was asked to end.
     pub(super) fn wants_barrier(&self, epoch: Epoch) -> bool {
         self.barrier.load(Ordering::SeqCst) >= epoch.0
@@ -155,11 +182,13 @@ impl Gate {
         self.bytes_of(epoch).fetch_add(bytes, Ordering::SeqCst);
     }
 
-    /// True if `epoch` has as many bytes as it may: with care, those of one record.
+    /// True if `epoch` has as many bytes as it may: with care, those of one record, and none before the last epoch is
+    /// durable. So everything read and not durable is one record.
     pub(super) fn is_full(&self, epoch: Epoch) -> bool {
         let bytes = self.bytes_of(epoch).load(Ordering::SeqCst);
         let weight = self.weight.load(Ordering::SeqCst);
-        bytes >= self.max_bytes.saturating_mul(100) / weight || (bytes > 0 && self.is_careful())
+        let waits = || bytes > 0 || epoch.0 > self.durable.load(Ordering::SeqCst) + 1;
+        bytes >= self.max_bytes.saturating_mul(100) / weight || (self.is_careful() && waits())
     }
 
     /// The epoch is captured, with so many bytes of state rows: its number's successor but one starts from nothing.
@@ -206,12 +235,18 @@ impl Gate {
 /// A source partition that a pipeline reads.
 pub(super) struct SourceHandle {
     pub(super) topic: String,
-    pub(super) id: TopicId,
-    pub(super) partition: Partition,
+    pub(super) key: SourceKey,
     /// Where this incarnation began to read.
     pub(super) start: Offset,
     pub(super) task: Arc<Task>,
     pub(super) progress: Arc<Progress>,
+}
+
+impl SourceHandle {
+    /// One past the last record that was given to the operators.
+    pub(super) fn given(&self) -> Offset {
+        Offset(self.progress.given.load(Ordering::SeqCst))
+    }
 }
 
 /// How far a source task has read, and how far it may.
@@ -219,6 +254,8 @@ pub(super) struct SourceHandle {
 pub(super) struct Progress {
     /// The next offset to read.
     pub(super) read: AtomicI64,
+    /// One past the last record that was given to the operators.
+    pub(super) given: AtomicI64,
     /// Offsets from here on are not read yet.
     pub(super) limit: AtomicI64,
 }

@@ -8,7 +8,8 @@
 //!  "stages":[{"stage":"aggregate","stream_time":990}],"changelogs":[{"operator":"sums","topic":9}]}
 //! ```
 //!
-//! `topic` is the id of the topic's incarnation, `next` the next offset to read, `stream_time` the running maximum of
+//! `topic` is the id of the topic's incarnation, `reader` tells apart the inputs of one graph that read the same topic
+//! (absent for the first), `next` the next offset to read, `stream_time` the running maximum of
 //! event times (absent if no row was seen), `graph` the written version of the operator graph. `stages` are the stream
 //! times of stages behind exchanges, `changelogs` the topics that hold the state of the epoch; both are absent if empty.
 //! A null value forgets the query.
@@ -35,8 +36,17 @@ pub(super) struct SourcePosition {
     pub(super) stream_time: Option<EventTime>,
 }
 
+/// A partition of an input of the graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SourceKey {
+    pub(super) topic: TopicId,
+    pub(super) partition: Partition,
+    /// Counts the inputs that read the same topic, from 0.
+    pub(super) reader: u32,
+}
+
 /// Where each source partition is read on.
-pub(super) type Positions = BTreeMap<(TopicId, Partition), SourcePosition>;
+pub(super) type Positions = BTreeMap<SourceKey, SourcePosition>;
 
 /// The last epoch of a query that is in the log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -77,9 +87,16 @@ struct WrittenChangelog {
 struct WrittenSource {
     topic: TopicId,
     partition: Partition,
+    #[serde(default, skip_serializing_if = "is_first")]
+    reader: u32,
     next: Offset,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stream_time: Option<EventTime>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_first(reader: &u32) -> bool {
+    *reader == 0
 }
 
 impl Durable {
@@ -87,9 +104,10 @@ impl Durable {
         let sources = self
             .positions
             .iter()
-            .map(|((topic, partition), at)| WrittenSource {
-                topic: *topic,
-                partition: *partition,
+            .map(|(key, at)| WrittenSource {
+                topic: key.topic,
+                partition: key.partition,
+                reader: key.reader,
                 next: at.next,
                 stream_time: at.stream_time,
             })
@@ -112,7 +130,10 @@ impl Durable {
         let positions = written
             .sources
             .into_iter()
-            .map(|at| ((at.topic, at.partition), SourcePosition { next: at.next, stream_time: at.stream_time }))
+            .map(|at| {
+                let key = SourceKey { topic: at.topic, partition: at.partition, reader: at.reader };
+                (key, SourcePosition { next: at.next, stream_time: at.stream_time })
+            })
             .collect();
         let stages = written.stages.into_iter().map(|at| (at.stage, at.stream_time)).collect();
         let changelogs = written.changelogs.into_iter().map(|at| (at.operator, at.topic)).collect();
@@ -190,20 +211,31 @@ pub(super) fn read(
 
 #[cfg(test)]
 mod tests {
-    use super::{Durable, SourcePosition};
+    use super::{Durable, SourceKey, SourcePosition};
     use crate::topics::TopicId;
     use crate::types::{Epoch, EventTime, Offset, Partition};
 
     /// As written by version 1. Never change it: servers find it in their logs.
     const VERSION_1: &str = r#"{"version":1,"epoch":7,"graph":1,"sources":[{"topic":3,"partition":0,"next":42,"stream_time":1000},{"topic":3,"partition":1,"next":0}]}"#;
 
+    fn key(partition: i32, reader: u32) -> SourceKey {
+        SourceKey { topic: TopicId(3), partition: Partition(partition), reader }
+    }
+
+    #[test]
+    fn two_inputs_that_read_one_topic_have_positions_of_their_own() {
+        let at = |next| SourcePosition { next: Offset(next), stream_time: None };
+        let positions = [(key(0, 0), at(1)), (key(0, 1), at(2))].into();
+        let durable = Durable { epoch: Epoch(1), positions, ..Durable::default() };
+        assert_eq!(Durable::decode(&durable.encode(1)), Ok(durable));
+    }
+
     #[test]
     fn the_first_written_form_is_read_and_written() {
         let at = |next, time: Option<i64>| SourcePosition { next: Offset(next), stream_time: time.map(EventTime) };
         let durable = Durable {
             epoch: Epoch(7),
-            positions: [((TopicId(3), Partition(0)), at(42, Some(1000))), ((TopicId(3), Partition(1)), at(0, None))]
-                .into(),
+            positions: [(key(0, 0), at(42, Some(1000))), (key(1, 0), at(0, None))].into(),
             ..Durable::default()
         };
         assert_eq!(Durable::decode(VERSION_1.as_bytes()), Ok(durable.clone()));

@@ -15,7 +15,7 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::planner::OperatorGraph;
 use crate::planner::graph::Input;
 use crate::topics::TopicInfo;
-use crate::types::{Epoch, Offset, Partition};
+use crate::types::{Epoch, Offset};
 
 use super::RowEvent;
 use super::RuntimeError;
@@ -24,6 +24,7 @@ use super::client::{Client, Pump};
 use super::counters::{Counters, QueryCounters};
 use super::environment::Environment;
 use super::pipeline::{Owner, Pipeline, SourceReport, TaskCapture, TaskFailure};
+use super::positions::SourceKey;
 use super::processing_log::ProcessingLogEntry;
 use super::scheduler::Task;
 
@@ -106,9 +107,9 @@ impl PushQuery {
         let owner: Weak<dyn Owner> = owner;
         let log = Arc::clone(&env.log);
         let mut refused = None;
-        let mut start_of = |topic: &TopicInfo, partition: Partition, first: Offset| {
+        let mut start_of = |topic: &TopicInfo, key: SourceKey, first: Offset| {
             let end = log.offsets(topic.id).map(|ranges| {
-                usize::try_from(partition.0).ok().and_then(|i| ranges.get(i)).map_or(first, |range| range.end)
+                usize::try_from(key.partition.0).ok().and_then(|i| ranges.get(i)).map_or(first, |range| range.end)
             });
             let end = end.unwrap_or_else(|error| {
                 refused = Some(error);
@@ -167,8 +168,8 @@ impl PushQuery {
         let control = self.control.lock();
         let Some(pipeline) = &control.pipeline else { return Ok(true) };
         for source in &pipeline.sources {
-            let partition = usize::try_from(source.partition.0).unwrap_or(0);
-            let end = self.env.log.offsets(source.id)?.get(partition).map_or(Offset(0), |range| range.end);
+            let partition = usize::try_from(source.key.partition.0).unwrap_or(0);
+            let end = self.env.log.offsets(source.key.topic)?.get(partition).map_or(Offset(0), |range| range.end);
             if source.progress.read.load(std::sync::atomic::Ordering::SeqCst) < end.0 {
                 return Ok(false);
             }

@@ -27,7 +27,7 @@ mod lifecycle;
 mod quiet;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -70,11 +70,19 @@ pub(super) struct Query {
     pub(super) counters: Counters,
     lane: u64,
     me: Weak<Query>,
-    coordinator: OnceLock<Arc<Task>>,
     // changing
+    /// Another one after a panic.
+    coordinator: Mutex<Option<Arc<Task>>>,
     control: Mutex<Control>,
-    /// Apart from `control`: the log's thread leaves it here without waiting.
-    outcome: Mutex<Option<CommitOutcome>>,
+    answer: Mutex<Answer>,
+}
+
+/// What the log said, apart from [`Control`]: the log's thread leaves it here without waiting.
+#[derive(Default)]
+struct Answer {
+    /// Transactions handed over so far. Only the last one's outcome is waited for.
+    asked: u64,
+    outcome: Option<CommitOutcome>,
 }
 
 /// Runs [`Query::coordinate`].
@@ -91,20 +99,32 @@ impl Body for Coordinator {
     fn panicked(&mut self, message: String) {
         if let Some(query) = self.0.upgrade() {
             query.give_up(format!("internal error: {message}"));
+            query.coordinate_anew();
         }
     }
 }
 
 impl Query {
+    fn coordinator(&self) -> Option<Arc<Task>> {
+        self.coordinator.lock().clone()
+    }
+
+    /// Makes a new coordinator: the first, or after one that panicked, which never runs again.
+    fn coordinate_anew(&self) {
+        let task = self.env.scheduler.task(self.lane, Box::new(Coordinator(Weak::clone(&self.me))));
+        *self.coordinator.lock() = Some(task);
+        self.wake();
+    }
+
     fn wake(&self) {
-        if let Some(coordinator) = self.coordinator.get() {
+        if let Some(coordinator) = self.coordinator() {
             coordinator.wake_first();
         }
     }
 
     /// Everything that waits for somebody to do it.
     fn coordinate(&self, me: &Arc<Task>) -> Ran {
-        let outcome = self.outcome.lock().take();
+        let outcome = self.answer.lock().outcome.take();
         if let Some(outcome) = outcome {
             self.settle(outcome, me);
         }
@@ -177,8 +197,8 @@ impl Query {
                 let latest = stages.entry(stage.to_string()).or_insert(time);
                 *latest = time.max(*latest);
             }
-            if let Some((topic, partition, position)) = capture.position {
-                positions.insert((topic, partition), position);
+            if let Some((source, position)) = capture.position {
+                positions.insert(source, position);
             }
         }
         let mut changelogs = BTreeMap::new();
@@ -186,9 +206,7 @@ impl Query {
             pipeline.gate.forget_bytes(closing.epoch, state_bytes);
             changelogs = pipeline.changelogs.iter().map(|(operator, log)| (operator.clone(), log.id)).collect();
             // Positions of incarnations and topics that are no longer read would stay for ever.
-            positions.retain(|(id, partition), _| {
-                pipeline.sources.iter().any(|source| (source.id, source.partition) == (*id, *partition))
-            });
+            positions.retain(|key, _| pipeline.sources.iter().any(|source| source.key == *key));
         }
         let durable = Durable { epoch: closing.epoch, positions, stages, changelogs };
         let now = EventTime(self.env.clock.now_ms().max(0));
@@ -217,12 +235,20 @@ impl Query {
     }
 
     fn hand_over(&self, transaction: Transaction) {
+        let asked = {
+            let mut answer = self.answer.lock();
+            *answer = Answer { asked: answer.asked + 1, outcome: None };
+            answer.asked
+        };
         let me = Weak::clone(&self.me);
         self.env.commit(transaction, move |outcome| {
-            if let Some(query) = me.upgrade() {
-                *query.outcome.lock() = Some(outcome);
-                query.wake();
+            let Some(query) = me.upgrade() else { return };
+            let mut answer = query.answer.lock();
+            if answer.asked == asked {
+                answer.outcome = Some(outcome);
             }
+            drop(answer);
+            query.wake();
         });
     }
 
@@ -255,7 +281,7 @@ impl Query {
             }
             CommitOutcome::Aborted(error) => {
                 let at = control.only_read(&commit.durable);
-                control.fail(TaskFailure { reason: format!("cannot write: {error}"), at });
+                control.fail(TaskFailure { reason: format!("cannot write: {error}"), at, by_record: true });
                 self.after_failure(&mut control, me);
             }
             CommitOutcome::Fenced => {
@@ -358,7 +384,7 @@ impl Owner for Query {
         if let Some(reason) = over {
             drop(control);
             tracing::error!(query_id = %self.id, reason, "query stopped");
-            return self.stop_with(Failure { reason, at: None });
+            return self.stop_with(Failure::of_no_record(reason));
         }
         self.assemble(&mut control, closing);
         drop(control);
@@ -378,10 +404,10 @@ impl Owner for Query {
     fn failed(&self, pipeline: u64, failure: TaskFailure) {
         let mut control = self.control.lock();
         if control.is_current(pipeline)
-            && let Some(me) = self.coordinator.get()
+            && let Some(me) = self.coordinator()
         {
             control.fail(failure);
-            self.after_failure(&mut control, me);
+            self.after_failure(&mut control, &me);
         }
     }
 

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::operators::Port;
-use crate::topics::{TopicError, TopicId};
-use crate::types::{EventTime, Offset, Partition};
+use crate::topics::TopicError;
+use crate::types::{EventTime, Offset};
 
 use super::cursor::{Chunk, Cursor, Read, Wish};
 use super::pipeline::{Owner, Progress, SourceReport};
-use super::positions::SourcePosition;
+use super::positions::{SourceKey, SourcePosition};
 use super::processing_log::{Failed, ProcessingLogEntry};
 use super::scheduler::{Body, Next, Ran, Task};
 use super::shared_reader::Subscription;
@@ -25,8 +25,7 @@ pub(super) struct SourceTask {
     pub(super) worker: Worker,
     /// Index among the pipeline's source tasks.
     pub(super) source: usize,
-    pub(super) topic: TopicId,
-    pub(super) partition: Partition,
+    pub(super) key: SourceKey,
     /// Reading ends here, for a query that is complete at some point.
     pub(super) until: Option<Offset>,
     /// A record whose event time cannot be read is a failure.
@@ -72,7 +71,7 @@ impl SourceTask {
             }
             let stream_time = self.worker.output.stream_time_or(self.stream_time);
             let position = SourcePosition { next: self.next, stream_time };
-            self.worker.barrier(owner, Some((self.topic, self.partition, position)), None);
+            self.worker.barrier(owner, Some((self.key, position)), None);
         }
         if self.worker.gate.is_paused() {
             self.report(owner, false, true);
@@ -83,7 +82,16 @@ impl SourceTask {
             self.report(owner, false, false);
             return Ok(Ran::IDLE);
         }
-        let read = self.read(owner)?;
+        let read = {
+            let gate = Arc::clone(&self.worker.gate);
+            let turn = if gate.is_careful() { gate.take_turn() } else { None };
+            if gate.is_careful() && (turn.is_none() || gate.is_full(self.worker.epoch)) {
+                // Another source reads its record just now.
+                self.report(owner, false, false);
+                return Ok(Ran::AGAIN);
+            }
+            self.read(owner)?
+        };
         let drained = self.worker.drain(me, owner)?;
         match read {
             Came::Rows(rows) => {
@@ -102,7 +110,7 @@ impl SourceTask {
                 if !self.has_ended && self.worker.flush(me, owner)? {
                     self.has_ended = true;
                     let position = SourcePosition { next: self.next, stream_time: None };
-                    self.worker.barrier(owner, Some((self.topic, self.partition, position)), None);
+                    self.worker.barrier(owner, Some((self.key, position)), None);
                 }
                 self.report(owner, self.next != before, true);
                 Ok(Ran::IDLE)
@@ -125,17 +133,19 @@ impl SourceTask {
         }
         let Some(chunk) = self.chunk(owner, until)? else { return Ok(Came::Dry) };
         self.next = chunk.next;
+        // Before anybody else sees its rows: who fails on them finds out what was read.
+        self.progress.given.store(self.next.0, Ordering::SeqCst);
         for (record, row) in chunk.bad {
             if self.stops_at_bad_time && record.failed == Failed::Timestamp {
-                self.worker.place = Some((self.partition, record.offset, record.offset.next()));
+                self.worker.place = Some((self.key.partition, record.offset, record.offset.next()));
                 self.worker.fail(owner, format!("the event time of a record cannot be read: {}", record.message));
                 return Err(Stopped);
             }
             self.worker.entries.push(ProcessingLogEntry {
                 query: self.worker.query.clone(),
                 failed: record.failed,
-                topic: self.worker.topic.clone(),
-                partition: Some(self.partition),
+                topic: self.worker.topic().cloned(),
+                partition: Some(self.key.partition),
                 offset: Some(record.offset),
                 message: record.message,
                 row,
@@ -146,7 +156,7 @@ impl SourceTask {
         counters.bytes_in.add(chunk.bytes);
         counters.batches.add(1);
         counters.null_keys_dropped.add(chunk.without_key);
-        self.worker.gate.add_bytes(self.worker.epoch, chunk.bytes);
+        self.worker.gate.add_bytes(self.worker.epoch, chunk.bytes.max(1));
         if let Some(mut batch) = chunk.batch {
             counters.rows_in.add(batch.len());
             self.stream_time = stamp(&mut batch, self.stream_time);
@@ -168,7 +178,7 @@ impl SourceTask {
                 keep_bad: settings.log_records,
             };
             // Until it is read: where a panic of the decoder happened.
-            self.worker.place = Some((self.partition, wish.from, wish.from.next()));
+            self.worker.place = Some((self.key.partition, wish.from, wish.from.next()));
             let log = self.worker.env.log.as_ref();
             let shared = if is_careful || !self.skip.is_empty() { None } else { self.shared.next(log, wish) };
             let read = shared.unwrap_or_else(|| self.cursor.next(log, wish, |offset| self.skip.contains(&offset)));
@@ -178,14 +188,13 @@ impl SourceTask {
                 Err(TopicError::OffsetOutOfRange { offset, start }) if start > self.next => {
                     owner.counters().gaps.add(1);
                     let message = format!("records {offset} to {start} were removed before they were read");
-                    self.worker.tell(Failed::Query, self.partition, offset, message);
+                    self.worker.tell(Failed::Query, self.key.partition, offset, message);
                     self.next = start;
                 }
                 Err(error) => {
-                    let topic = self.worker.topic.as_deref().unwrap_or_default();
+                    let topic = self.worker.topic().map_or("?", String::as_str);
                     let reason = format!("cannot read topic {topic}: {error}");
-                    self.worker.place = None;
-                    self.worker.fail(owner, reason);
+                    self.worker.fail_without_record(owner, reason);
                     return Err(Stopped);
                 }
             }

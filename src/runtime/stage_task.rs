@@ -13,10 +13,9 @@ use super::environment::Environment;
 use super::exchange::{Inbox, Taken};
 use super::output::TaskOutput;
 use super::pipeline::{Gate, Owner, Place, TaskCapture, TaskFailure};
-use super::positions::SourcePosition;
+use super::positions::{SourceKey, SourcePosition};
 use super::processing_log::{Failed, ProcessingLogEntry};
 use super::scheduler::{Body, Next, Ran, Task};
-use crate::topics::TopicId;
 
 /// Operators before an output, for one task.
 pub(super) struct Worker {
@@ -28,8 +27,8 @@ pub(super) struct Worker {
     pub(super) gate: Arc<Gate>,
     /// Index among the pipeline's tasks.
     pub(super) index: usize,
-    /// The source topic, if the rows come from one alone.
-    pub(super) topic: Option<String>,
+    /// By port, the source topic, if its rows come from one alone.
+    pub(super) topics: Vec<Option<String>>,
     /// The changelogs of the operators that have state, by their places in the chain.
     pub(super) changelogs: Vec<(usize, Arc<Changelog>)>,
     // changing
@@ -37,8 +36,10 @@ pub(super) struct Worker {
     pub(super) chain: Chain,
     pub(super) output: TaskOutput,
     pub(super) entries: Vec<ProcessingLogEntry>,
-    /// The records that the rows under way come from.
+    /// The records that the rows under way come from, if they are of one partition.
     pub(super) place: Option<(Partition, Offset, Offset)>,
+    /// The port of these rows; none while operators say what they held back or what stream time made due.
+    pub(super) port: Option<Port>,
     /// The operators were asked to emit what they hold back: the epoch ends once it has left.
     pub(super) is_flushed: bool,
     /// What leaves was caused by stream time, and the owner was not told yet.
@@ -58,7 +59,9 @@ impl Worker {
         else {
             return;
         };
-        self.place = Some((*partition, *first, last.next()));
+        let is_one = batch.meta.partition.iter().all(|other| other == partition);
+        self.place = is_one.then(|| (*partition, *first, last.next()));
+        self.port = Some(port);
         self.tells_time = false;
         self.chain.give_changes(port, batch, self.context());
     }
@@ -66,6 +69,7 @@ impl Worker {
     /// Gives stream time to the operators.
     pub(super) fn give_time(&mut self, now: EventTime) {
         self.tells_time = true;
+        (self.place, self.port) = (None, None);
         self.chain.give_time(now);
     }
 
@@ -132,12 +136,21 @@ impl Worker {
         self.entries.push(ProcessingLogEntry {
             query: self.query.clone(),
             failed,
-            topic: self.topic.clone(),
+            topic: self.topic().cloned(),
             partition: Some(partition),
             offset: Some(offset),
             message,
             row: None,
         });
+    }
+
+    /// The topic that the rows under way come from, if it is known.
+    pub(super) fn topic(&self) -> Option<&String> {
+        match (self.port, &self.topics[..]) {
+            (Some(port), topics) => topics.get(port.0)?.as_ref(),
+            (None, [first, others @ ..]) => first.as_ref().filter(|_| others.iter().all(|other| other == first)),
+            (None, []) => None,
+        }
     }
 
     pub(super) fn hand_over_entries(&mut self, owner: &Arc<dyn Owner>) {
@@ -150,6 +163,7 @@ impl Worker {
     /// Has the operators emit what they hold back until the epoch ends. True once it has left: then the epoch may end.
     pub(super) fn flush(&mut self, me: &Arc<Task>, owner: &Arc<dyn Owner>) -> Result<bool, Stopped> {
         if !self.is_flushed {
+            (self.place, self.port) = (None, None);
             self.chain.give_flush();
             self.is_flushed = true;
         }
@@ -160,7 +174,7 @@ impl Worker {
     pub(super) fn barrier(
         &mut self,
         owner: &Arc<dyn Owner>,
-        position: Option<(TopicId, Partition, SourcePosition)>,
+        position: Option<(SourceKey, SourcePosition)>,
         stage_time: Option<(Arc<str>, EventTime)>,
     ) {
         let epoch = self.epoch;
@@ -188,15 +202,20 @@ impl Worker {
         self.state_bytes = bytes;
     }
 
-    /// Tells the owner that this task cannot go on.
+    /// Tells the owner that this task cannot go on because of the rows under way.
     pub(super) fn fail(&self, owner: &Arc<dyn Owner>, reason: String) {
-        let at = self.place.zip(self.topic.clone()).map(|((partition, offset, until), topic)| Place {
+        let at = self.place.zip(self.topic().cloned()).map(|((partition, offset, until), topic)| Place {
             topic,
             partition,
             offset,
             until,
         });
-        owner.failed(self.pipeline, TaskFailure { reason, at });
+        owner.failed(self.pipeline, TaskFailure { reason, at, by_record: true });
+    }
+
+    /// Tells the owner that this task cannot go on, and that no record is to blame.
+    pub(super) fn fail_without_record(&self, owner: &Arc<dyn Owner>, reason: String) {
+        owner.failed(self.pipeline, TaskFailure::of_no_record(reason));
     }
 
     /// The operators or the output panicked.
@@ -238,7 +257,7 @@ impl StageTask {
         let rows = match restorer.step(self.worker.env.log.as_ref(), &mut self.worker.chain) {
             Ok(rows) => rows,
             Err(reason) => {
-                self.worker.fail(owner, reason);
+                self.worker.fail_without_record(owner, reason);
                 return Err(Stopped);
             }
         };
@@ -289,8 +308,7 @@ impl StageTask {
         if self.watches_state {
             self.worker.look_at_state();
             if let Some(reason) = self.worker.gate.over_state_limit() {
-                self.worker.place = None;
-                self.worker.fail(owner, reason);
+                self.worker.fail_without_record(owner, reason);
                 return Err(Stopped);
             }
         }

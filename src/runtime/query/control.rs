@@ -1,6 +1,6 @@
 //! The changing half of a persistent query, behind one short lock.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use crate::planner::OperatorGraph;
 use crate::topics::{TopicId, Transaction};
 use crate::types::{Epoch, Offset};
 
-use crate::runtime::pipeline::{Pipeline, Place, TaskCapture, TaskFailure};
-use crate::runtime::positions::Durable;
+use crate::runtime::pipeline::{Pipeline, Place, SourceHandle, TaskCapture, TaskFailure};
+use crate::runtime::positions::{Durable, SourceKey};
 use crate::runtime::processing_log::ProcessingLogEntry;
 
 /// A barrier under way.
@@ -87,6 +87,8 @@ pub(super) struct Control {
     pub(super) strikes: u32,
     /// The last failure.
     pub(super) failure: Option<Failure>,
+    /// One past the last record that may be to blame for it, by source.
+    pub(super) blamed: BTreeMap<SourceKey, Offset>,
     /// When a new pipeline is made, by the scheduler's time.
     pub(super) restart_at: Option<Duration>,
     /// Records that go to the processing log instead.
@@ -125,6 +127,7 @@ impl Control {
             entries: [Vec::new(), Vec::new()],
             strikes: 0,
             failure: None,
+            blamed: BTreeMap::new(),
             restart_at: None,
             skip: BTreeSet::new(),
         }
@@ -157,54 +160,71 @@ impl Control {
     pub(super) fn became_durable(&mut self, durable: Durable) {
         self.durable = durable;
         self.trouble = None;
-        let passed = self.failure.as_ref().is_some_and(|failure| match &failure.at {
-            None => true,
-            Some(place) => self.has_passed(place),
-        });
+        // A source of which nothing is known is no longer read.
+        let mut blamed = self.blamed.iter();
+        let is_behind = |(source, until): (&SourceKey, &Offset)| {
+            self.durable.positions.get(source).is_none_or(|position| position.next >= *until)
+        };
+        let passed = self.failure.is_some() && blamed.all(is_behind);
         if passed {
             self.strikes = 0;
             self.failure = None;
-            if let Some(pipeline) = &self.pipeline {
+            self.blamed.clear();
+        }
+        if let Some(pipeline) = &self.pipeline {
+            pipeline.gate.became_durable(self.durable.epoch);
+            let was_careful = pipeline.gate.is_careful();
+            if passed {
                 pipeline.gate.end_care();
+            }
+            if was_careful {
+                pipeline.wake_sources();
             }
         }
         let (durable, pipeline) = (&self.durable, &self.pipeline);
         self.skip.retain(|(topic, partition, offset)| {
             let source = pipeline.as_ref().and_then(|pipeline| {
-                pipeline.sources.iter().find(|source| source.topic == *topic && source.partition.0 == *partition)
+                pipeline.sources.iter().find(|source| source.topic == *topic && source.key.partition.0 == *partition)
             });
-            source
-                .and_then(|source| durable.positions.get(&(source.id, source.partition)))
-                .is_none_or(|position| position.next <= *offset)
+            source.and_then(|source| durable.positions.get(&source.key)).is_none_or(|position| position.next <= *offset)
         });
-    }
-
-    /// True if every record that may be to blame is behind the durable positions.
-    fn has_passed(&self, place: &Place) -> bool {
-        let Some(pipeline) = &self.pipeline else { return false };
-        pipeline
-            .sources
-            .iter()
-            .filter(|source| source.topic == place.topic && source.partition == place.partition)
-            .filter_map(|source| self.durable.positions.get(&(source.id, source.partition)))
-            .any(|position| position.next >= place.until)
     }
 
     /// The records that an epoch has read, if they are of one partition.
     pub(super) fn only_read(&self, epoch: &Durable) -> Option<Place> {
+        self.only_until(|source| Some(epoch.positions.get(&source.key)?.next))
+    }
+
+    /// The records between the durable positions and `until`, if they are of one partition.
+    fn only_until(&self, until: impl Fn(&SourceHandle) -> Option<Offset>) -> Option<Place> {
         let pipeline = self.pipeline.as_ref()?;
         let mut read = pipeline.sources.iter().filter_map(|source| {
-            let key = (source.id, source.partition);
-            let until = epoch.positions.get(&key)?.next;
-            let offset = self.durable.positions.get(&key).map_or(source.start, |position| position.next);
-            (offset < until).then(|| Place { topic: source.topic.clone(), partition: source.partition, offset, until })
+            let until = until(source)?;
+            let offset = self.durable.positions.get(&source.key).map_or(source.start, |position| position.next);
+            let (topic, partition) = (source.topic.clone(), source.key.partition);
+            (offset < until).then_some(Place { topic, partition, offset, until })
         });
         let place = read.next()?;
         read.next().is_none().then_some(place)
     }
 
-    /// The pipeline failed.
-    pub(super) fn fail(&mut self, failure: Failure) {
+    /// The pipeline failed. What it had read and is not durable is to blame, or less if more is known.
+    pub(super) fn fail(&mut self, mut failure: Failure) {
+        if failure.at.is_none() && failure.by_record {
+            failure.at = self.only_until(|source| Some(source.given()));
+        }
+        if let Some(pipeline) = &self.pipeline {
+            let all = pipeline.sources.iter().map(|source| (source.key, source.given()));
+            self.blamed = match &failure.at {
+                None => all.collect(),
+                Some(place) => pipeline
+                    .sources
+                    .iter()
+                    .filter(|source| source.topic == place.topic && source.key.partition == place.partition)
+                    .map(|source| (source.key, place.until))
+                    .collect(),
+            };
+        }
         self.discard_pipeline();
         self.strikes += 1;
         self.failure = Some(failure);

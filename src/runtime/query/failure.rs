@@ -5,13 +5,14 @@
 //! [`Query::skip_failed`] passes the record into the processing log first.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::runtime::RuntimeError;
 use crate::runtime::pipeline::Place;
 use crate::runtime::processing_log::{Failed, ProcessingLogEntry};
 use crate::runtime::scheduler::Task;
 
-use super::control::{Control, Failure};
+use super::control::{Control, Doubt, Failure};
 use super::{Query, backoff};
 
 impl Query {
@@ -56,15 +57,18 @@ impl Query {
         self.tell(&failure, message);
     }
 
-    /// Stays in ERROR without another try.
+    /// Stays in ERROR without another try. What the log may still have of the query is asked for before it is resumed.
     pub(super) fn give_up(&self, reason: String) {
         let mut control = self.control.lock();
         control.discard_pipeline();
         control.committing = None;
-        control.uncertain = None;
+        // After a panic nobody knows what was handed over and what was answered.
+        let doubt = Doubt { probe_at: Some(Duration::ZERO), probes: 0 };
+        control.uncertain = (!self.env.is_fenced()).then_some(doubt);
         control.restart_at = None;
-        control.error = Some(Failure { reason, at: None });
+        control.error = Some(Failure::of_no_record(reason));
         drop(control);
+        self.wake();
         self.env.made_progress();
     }
 

@@ -10,14 +10,16 @@ use crate::runtime::build::{self, Plan, Start};
 use crate::runtime::counters::Counters;
 use crate::runtime::environment::Environment;
 use crate::runtime::pipeline::Owner;
+use crate::runtime::positions::SourceKey;
 use crate::runtime::processing_log::{Failed, ProcessingLogEntry};
 use crate::runtime::scheduler::Task;
 use crate::runtime::status::{QueryState, QueryStatus, SourceProgress};
 use crate::runtime::{BuildError, RuntimeError};
+use crate::topics::TopicInfo;
 use crate::types::{Offset, Partition};
 
 use super::control::{Control, Failure};
-use super::{Coordinator, Query, QueryDefinition, TaskFailure};
+use super::{Query, QueryDefinition, TaskFailure};
 
 impl Query {
     /// A query that goes on where the log says it was, and starts reading.
@@ -36,7 +38,7 @@ impl Query {
             counters: Counters::default(),
             lane,
             me: Weak::clone(me),
-            coordinator: std::sync::OnceLock::new(),
+            coordinator: parking_lot::Mutex::default(),
             control: parking_lot::Mutex::new(Control::new(
                 definition.graph,
                 definition.first_offsets,
@@ -44,10 +46,9 @@ impl Query {
                 durable.unwrap_or_default(),
                 told_until,
             )),
-            outcome: parking_lot::Mutex::new(None),
+            answer: parking_lot::Mutex::default(),
         });
-        let coordinator = env.scheduler.task(lane, Box::new(Coordinator(Weak::clone(&query.me))));
-        query.coordinator.get_or_init(|| coordinator);
+        query.coordinate_anew();
         query.build(&mut query.control.lock())?;
         Ok(query)
     }
@@ -60,14 +61,14 @@ impl Query {
         let me = Weak::clone(&self.me);
         let owner: Weak<dyn Owner> = me;
         let mut replaced = 0;
-        let mut start_of = |topic: &crate::topics::TopicInfo, partition: Partition, first: Offset| {
-            if let Some(position) = control.durable.positions.get(&(topic.id, partition)) {
+        let mut start_of = |topic: &TopicInfo, key: SourceKey, first: Offset| {
+            if let Some(position) = control.durable.positions.get(&key) {
                 return Start { next: position.next, stream_time: position.stream_time, until: None };
             }
             let told = control.first_offsets.iter().find(|(name, ..)| *name == topic.name);
             let next = match told {
                 Some((_, id, offsets)) if *id == topic.id => {
-                    usize::try_from(partition.0).ok().and_then(|i| offsets.get(i)).copied().unwrap_or(first)
+                    usize::try_from(key.partition.0).ok().and_then(|i| offsets.get(i)).copied().unwrap_or(first)
                 }
                 Some(_) => {
                     replaced += 1;
@@ -120,7 +121,7 @@ impl Query {
             return;
         }
         if let Err(error) = self.build(control) {
-            control.fail(TaskFailure { reason: error.to_string(), at: None });
+            control.fail(TaskFailure::of_no_record(error.to_string()));
             self.after_failure(control, me);
         }
     }
@@ -206,7 +207,7 @@ impl Query {
     /// True if nothing is on its way to the log.
     pub(in crate::runtime) fn is_settled(&self) -> bool {
         let control = self.control.lock();
-        control.is_settled() && self.outcome.lock().is_none()
+        control.is_settled() && self.answer.lock().outcome.is_none()
     }
 
     /// True if the sources may stop: paused, and everything read is durable; or not running.
@@ -216,7 +217,7 @@ impl Query {
             None => control.committing.is_none() && control.uncertain.is_none(),
             Some(_) => control.is_settled() && control.dry.iter().all(|dry| *dry),
         };
-        rests && self.outcome.lock().is_none()
+        rests && self.answer.lock().outcome.is_none()
     }
 
     /// Has sources read on to these offsets at most.
@@ -225,7 +226,7 @@ impl Query {
         let Some(pipeline) = &control.pipeline else { return };
         for source in &pipeline.sources {
             let read = Offset(source.progress.read.load(Ordering::SeqCst));
-            if let Some(limit) = limit(&source.topic, source.partition, read) {
+            if let Some(limit) = limit(&source.topic, source.key.partition, read) {
                 source.progress.limit.store(limit.0, Ordering::SeqCst);
             }
         }
@@ -252,8 +253,8 @@ impl Query {
             return Ok(false);
         }
         for source in &pipeline.sources {
-            let partition = usize::try_from(source.partition.0).unwrap_or(0);
-            let end = self.env.log.offsets(source.id)?.get(partition).map_or(Offset(0), |range| range.end);
+            let partition = usize::try_from(source.key.partition.0).unwrap_or(0);
+            let end = self.env.log.offsets(source.key.topic)?.get(partition).map_or(Offset(0), |range| range.end);
             let limit = Offset(source.progress.limit.load(Ordering::SeqCst));
             let read = Offset(source.progress.read.load(Ordering::SeqCst));
             if read < end.min(limit) {
@@ -286,16 +287,16 @@ impl Query {
             .iter()
             .map(|source| {
                 let end = ends
-                    .entry(source.id)
-                    .or_insert_with(|| self.env.log.offsets(source.id).unwrap_or_default())
-                    .get(usize::try_from(source.partition.0).unwrap_or(0))
+                    .entry(source.key.topic)
+                    .or_insert_with(|| self.env.log.offsets(source.key.topic).unwrap_or_default())
+                    .get(usize::try_from(source.key.partition.0).unwrap_or(0))
                     .map_or(Offset(0), |range| range.end);
                 let next = control
                     .durable
                     .positions
-                    .get(&(source.id, source.partition))
+                    .get(&source.key)
                     .map_or(Offset(source.progress.read.load(Ordering::SeqCst)), |position| position.next);
-                SourceProgress { topic: source.topic.clone(), partition: source.partition, next, end }
+                SourceProgress { topic: source.topic.clone(), partition: source.key.partition, next, end }
             })
             .collect();
         let pipeline = control.pipeline.as_ref();

@@ -23,8 +23,8 @@ impl Query {
         let is_quiet = !control.paused && control.dry.iter().all(|dry| *dry);
         if is_quiet && control.quiet_since.is_none() {
             control.quiet_since = Some(self.env.scheduler.now());
-            if let Some(coordinator) = self.coordinator.get() {
-                self.env.scheduler.wake_after(self.env.settings.windows_close_idle, coordinator);
+            if let Some(coordinator) = self.coordinator() {
+                self.env.scheduler.wake_after(self.env.settings.windows_close_idle, &coordinator);
             }
         } else if !is_quiet
             && control.quiet_since.take().is_some()

@@ -1,6 +1,7 @@
 //! Queries over a memory log, run from a seed.
 
 mod exactly_once;
+mod failures;
 mod fold;
 mod queries;
 mod state;

@@ -48,7 +48,11 @@ pub struct MemoryLog {
     faults: FaultPlan,
     state: Arc<Mutex<State>>,
     listeners: Arc<Mutex<Vec<OnAppend>>>,
+    /// Commits of committers that wait, in order; `None` while nothing is held.
+    held: Arc<Mutex<Option<Vec<Held>>>>,
 }
+
+type Held = Box<dyn FnOnce(&MemoryLog) + Send>;
 
 #[derive(Default)]
 struct State {
@@ -121,6 +125,22 @@ impl MemoryLog {
         }
     }
 
+    /// Keeps the commits of committers from now on, and answers none of them.
+    pub fn hold(&self) {
+        self.held.lock().get_or_insert_default();
+    }
+
+    /// Does the commits that were held, in order, and holds no more.
+    pub fn release(&self) {
+        let held = self.held.lock().take().unwrap_or_default();
+        held.into_iter().for_each(|commit| commit(self));
+    }
+
+    /// Forgets the commits that were held, without an answer, and holds no more.
+    pub fn forget_held(&self) {
+        drop(self.held.lock().take());
+    }
+
     /// Appends `transaction` and leaves it open.
     ///
     /// # Errors
@@ -161,6 +181,17 @@ impl MemoryLog {
 
     fn commit(&self, owner: Option<(&str, u64)>, transaction: &Transaction, done: OnCommit) {
         let fault = self.faults.take(owner.map(|(id, _)| id));
+        if let Some((id, generation)) = owner {
+            if let Some(held) = &mut *self.held.lock() {
+                let (id, transaction) = (id.to_owned(), transaction.clone());
+                held.push(Box::new(move |log| log.apply_or(fault, Some((&id, generation)), &transaction, done)));
+                return;
+            }
+        }
+        self.apply_or(fault, owner, transaction, done);
+    }
+
+    fn apply_or(&self, fault: Option<Fault>, owner: Option<(&str, u64)>, transaction: &Transaction, done: OnCommit) {
         let mut touched = vec![];
         let outcome = {
             let mut state = self.state.lock();
