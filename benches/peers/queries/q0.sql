@@ -1,0 +1,1 @@
+CREATE STREAM sink WITH (KAFKA_TOPIC = '${sink}') AS SELECT * FROM bid;

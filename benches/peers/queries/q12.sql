@@ -1,0 +1,3 @@
+CREATE TABLE sink WITH (KAFKA_TOPIC = '${sink}') AS
+  SELECT bidder AS k, AS_VALUE(bidder) AS bidder, WINDOWSTART AS window_start, COUNT(*) AS bids
+  FROM bid WINDOW TUMBLING (SIZE 10 SECONDS, GRACE PERIOD 0 SECONDS) GROUP BY bidder;
