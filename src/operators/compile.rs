@@ -37,7 +37,8 @@ pub fn compile(
         OperatorKind::RequireKey { key } => Box::new(RequireKey::compile(key, input)?),
         OperatorKind::Remember { key } => Box::new(Remember::compile(key, input, slots)?),
         OperatorKind::Join(joining) => join::compile(node, joining, inputs, slots)?,
-        OperatorKind::Resolve { .. } => return Err(Diagnostic::not_implemented("a join on a foreign key")),
+        OperatorKind::Version => Box::new(join::StampVersions::new(node)),
+        OperatorKind::Resolve { key, version } => Box::new(join::Resolve::compile(node, (key, version), input, slots)?),
         OperatorKind::Aggregate(aggregation) => aggregate::compile(node, aggregation, input, functions, slots)?,
     })
 }

@@ -70,7 +70,8 @@ pub fn explain_graph(graph: &OperatorGraph) -> String {
                 OperatorKind::Project { columns: all } | OperatorKind::FlatMap { calls: all } => columns(all),
                 OperatorKind::RequireKey { key } | OperatorKind::Remember { key } => names(key),
                 OperatorKind::Join(node) => joining(node),
-                OperatorKind::Resolve { key, foreign_key } => format!("{} of {}", names(key), names(foreign_key)),
+                OperatorKind::Version => String::new(),
+                OperatorKind::Resolve { key, version } => format!("{} by {version}", names(key)),
                 OperatorKind::Aggregate(node) => format!("{} by {}", aggregation(node), names(&node.key)),
             };
             let _ =

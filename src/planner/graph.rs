@@ -181,14 +181,17 @@ pub enum OperatorKind {
     Aggregate(Aggregation),
     /// Joins the rows of the stage's two inputs; see [`Joining`].
     Join(Joining),
+    /// Gives every change of a changelog edge a version, in a BIGINT column behind all others. Stands before the exchange
+    /// of a foreign-key join's left side by the foreign key, where the changes of a key pass one task in order.
+    Version,
     /// Puts the results of a foreign-key join, which come from the shards of the foreign keys, in the order of the left
     /// rows that made them: what an older version of the left row made is dropped. Comes behind an exchange by the left
-    /// table's key, keeps the last row of every key, and gives a changelog.
+    /// table's key. The output edge lacks the version.
     Resolve {
         /// Columns of the edge that make the left table's key.
         key: Vec<Name>,
-        /// Columns of the edge that hold the foreign key: a delete counts only for the row that has the same one.
-        foreign_key: Vec<Name>,
+        /// The column that [`OperatorKind::Version`] made.
+        version: Name,
     },
 }
 
@@ -240,8 +243,8 @@ pub enum JoinMethod {
     /// Two tables (upsert or changelog) on their primary keys.
     Tables,
     /// Two tables, by an expression of the left one that is the right one's primary key. The left edge is a changelog,
-    /// dealt by the foreign key. The output's key columns are the left table's primary key; a [`OperatorKind::Resolve`]
-    /// follows behind an exchange by it. `meta.offset` of a result is that of the left row: its version.
+    /// dealt by the foreign key; its last column is the version that an [`OperatorKind::Version`] gave. The output's key
+    /// columns are the left table's primary key; an [`OperatorKind::Resolve`] follows behind an exchange by it.
     ForeignKey {
         /// Columns of the left edge that make the left table's primary key.
         primary_key: Vec<Name>,
@@ -350,6 +353,7 @@ impl OperatorKind {
             | Self::Remember { .. }
             | Self::Aggregate(_)
             | Self::Join(_)
+            | Self::Version
             | Self::Resolve { .. } => Vec::new(),
         }
     }

@@ -29,7 +29,12 @@ pub(super) fn plan(scope: &Scope, joined: &Joined) -> (Plan, Vec<Name>) {
         let is_last = index + 1 == joined.steps.len();
         let right = Plan::Source(scope.relation_node(step.right_index));
         let (left_key, left_computed) = match &step.left {
-            Some(expr) => key_column(expr, "LEFT", index, plan.schema()),
+            Some(expr) => {
+                let (name, computed) = key_column(expr, "LEFT", index, plan.schema());
+                // A deleted left row leaves where it came in: its foreign key is that of the old row.
+                let needs_value = !is_foreign(step);
+                (name, computed.map(|column| ProjectColumn { needs_value, ..column }))
+            }
             None => (key[0].clone(), None),
         };
         let (right_key, right_computed) = key_column(&step.right, "RIGHT", index, right.schema());

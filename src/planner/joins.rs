@@ -136,10 +136,9 @@ pub(super) fn unbuilt(joined: &Joined, query: &Query) -> Option<Diagnostic> {
     joined.steps.iter().zip(&query.joins).find_map(|(step, join)| {
         let what = match step.method {
             JoinMethod::Streams { .. } => "JOIN of two streams",
-            JoinMethod::ForeignKey { .. } => "JOIN on a foreign key",
             // The operator is there; what is missing is that rows of both sides are taken in the order of their time.
             JoinMethod::StreamTable => "JOIN of a stream with a table",
-            JoinMethod::Tables => return None,
+            JoinMethod::Tables | JoinMethod::ForeignKey { .. } => return None,
         };
         Some(Diagnostic::not_implemented(what).at(join.span))
     })

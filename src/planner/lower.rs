@@ -16,12 +16,13 @@ use super::graph::{
     Emission, Encoding, GRAPH_VERSION, Input, JoinMethod, OperatorGraph, OperatorKind, OperatorNode, Output,
     ProjectColumn, SinkOutput, SourceColumn, SourceInput, Stage,
 };
+use super::names::unique;
 use super::plan::{AggregateNode, FlatMapNode, JoinNode, PartitionByNode, Plan, SinkNode, SourceNode};
 use super::rewrite::columns_of;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::expressions::{EdgeColumn, EdgeSchema};
 use crate::sql::ast::Expr;
-use crate::types::Name;
+use crate::types::{Name, SqlType};
 
 /// The name of the operator that computes new keys.
 pub(super) const PARTITION_BY: &str = "PartitionBy";
@@ -30,6 +31,9 @@ pub(super) const GROUP_BY: &str = "GroupBy";
 
 /// The name of the operator that computes the key of one side of a join.
 pub(super) const JOIN_KEY: &str = "JoinKey";
+
+/// The column that holds the version of a left row on its way through a foreign-key join.
+const JOIN_VERSION: &str = "KSQL_JOIN_VERSION";
 
 /// Lowers a plan; without a sink at its root the rows go to a client.
 pub(super) fn lower(plan: &Plan, slots: u16) -> Result<OperatorGraph, Diagnostic> {
@@ -194,8 +198,18 @@ impl Stages {
         let mut on_left = wanted.clone();
         on_left.extend(primary_key.iter().cloned());
         let left_rows = if by_foreign_key { OldRows::Wanted } else { OldRows::Dropped };
-        let left =
+        let mut left =
             self.join_side(&node.left, &node.left_computed, &joining.left_key, (&on_left, &node.schema), left_rows)?;
+        let version = if by_foreign_key {
+            let name = unique(JOIN_VERSION, |name| node.schema.index_of(name).is_some());
+            let column = EdgeColumn { name: name.clone(), ty: SqlType::BigInt };
+            left = EdgeSchema::new(left.columns().iter().cloned().chain([column]).collect());
+            left = self.operator("Version", OperatorKind::Version, left)?;
+            Some(name)
+        } else {
+            None
+        };
+        self.exchange(&left, &joining.left_key, "Join")?;
         let left_inputs = self.open.take().map(|stage| stage.inputs).ok_or_else(no_stage)?;
         let right = self.join_side(
             &node.right,
@@ -204,6 +218,7 @@ impl Stages {
             (wanted, &node.schema),
             OldRows::Dropped,
         )?;
+        self.exchange(&right, &joining.right_key, "Join")?;
         let stage = self.open.as_mut().ok_or_else(no_stage)?;
         stage.inputs.splice(0..0, left_inputs);
         let keeps_old = if old == OldRows::Wanted { Encoding::Changelog } else { Encoding::Upsert };
@@ -215,16 +230,15 @@ impl Stages {
         let key = joining.key.iter().filter_map(|name| edge_column(&node.schema, name));
         let columns = key.chain(left.columns().iter().cloned()).chain(right.columns().iter().cloned()).collect();
         let edge = self.operator("Join", OperatorKind::Join(joining.clone()), EdgeSchema::new(columns))?;
-        if !by_foreign_key {
-            return Ok(edge);
-        }
+        let Some(version) = version else { return Ok(edge) };
         self.exchange(&edge, &joining.key, "Resolve")?;
         self.set_encoding(keeps_old);
-        let resolve = OperatorKind::Resolve { key: joining.key.clone(), foreign_key: joining.left_key.clone() };
-        self.operator("Resolve", resolve, edge)
+        let resolved = edge.columns().iter().filter(|column| column.name != version).cloned().collect();
+        let resolve = OperatorKind::Resolve { key: joining.key.clone(), version };
+        self.operator("Resolve", resolve, EdgeSchema::new(resolved))
     }
 
-    /// One side of a join, up to the exchange by its key.
+    /// One side of a join, up to before the exchange by its key.
     fn join_side(
         &mut self,
         side: &Plan,
@@ -250,7 +264,6 @@ impl Stages {
             let schema = EdgeSchema::new(passed.into_iter().chain(types).collect());
             edge = self.operator(JOIN_KEY, OperatorKind::Project { columns }, schema)?;
         }
-        self.exchange(&edge, key, "Join")?;
         Ok(edge)
     }
 

@@ -175,9 +175,10 @@ impl<'a> Shape<'a> {
                     self.aggregations.push(Kept::of(aggregation, &operator.schema));
                     continue;
                 }
-                OperatorKind::Project { .. } | OperatorKind::Filter { .. } | OperatorKind::RequireKey { .. } => {
-                    continue;
-                }
+                OperatorKind::Project { .. }
+                | OperatorKind::Filter { .. }
+                | OperatorKind::RequireKey { .. }
+                | OperatorKind::Version => continue,
             };
             let is_passed = |column: &ProjectColumn| column.expr == Expr::column(column.name.clone());
             let computed = computed.iter().filter(|column| !is_passed(column));

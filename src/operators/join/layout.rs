@@ -58,7 +58,11 @@ impl SideResults {
 }
 
 impl SideLayout {
-    fn new(edge: &EdgeSchema, key: &[crate::types::Name]) -> Result<Self, Diagnostic> {
+    /// The layout of this edge.
+    ///
+    /// # Errors
+    /// It lacks a key column.
+    pub(super) fn new(edge: &EdgeSchema, key: &[crate::types::Name]) -> Result<Self, Diagnostic> {
         let key: Vec<usize> = key.iter().map(|name| column(edge, name)).collect::<Result<_, _>>()?;
         Ok(Self {
             key_types: key.iter().map(|index| edge.columns()[*index].ty.clone()).collect(),

@@ -4,22 +4,28 @@
 //! - rows are taken in the order in which they come, port by port as the stage decides; results leave in that order;
 //! - a result has the place of the row that made it, and the headers of its record.
 //!
-//! Reading order: [`layout`], [`side_rows`], [`stream_table`], [`tables`].
+//! Reading order: [`layout`], [`side_rows`], [`stream_table`], [`tables`], [`version`], [`foreign`], [`resolve`].
 
+mod foreign;
 mod layout;
+mod resolve;
 mod side_rows;
 mod stream_table;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod version;
 
 use crate::diagnostics::{Code, Diagnostic};
 use crate::expressions::EdgeSchema;
 use crate::planner::graph::{JoinMethod, Joining, OperatorNode};
 
+use self::foreign::ForeignKeyJoin;
 use self::layout::Layout;
+pub(super) use self::resolve::Resolve;
 use self::stream_table::StreamTableJoin;
 use self::tables::TableJoin;
+pub(super) use self::version::StampVersions;
 use super::Operator;
 
 /// The operator that runs a join of these two edges.
@@ -36,10 +42,12 @@ pub(super) fn compile(
         return Err(Diagnostic::new(Code::Internal, format!("join {} has {} inputs", node.name, inputs.len())));
     };
     let layout = Layout::new(node, joining, left, right)?;
-    Ok(match joining.method {
+    Ok(match &joining.method {
         JoinMethod::StreamTable => Box::new(StreamTableJoin::new(joining.kind, layout, slots)),
         JoinMethod::Tables => Box::new(TableJoin::new(joining.kind, layout, node.encoding, slots)),
         JoinMethod::Streams { .. } => return Err(Diagnostic::not_implemented("a join of two streams")),
-        JoinMethod::ForeignKey { .. } => return Err(Diagnostic::not_implemented("a join on a foreign key")),
+        JoinMethod::ForeignKey { primary_key } => {
+            Box::new(ForeignKeyJoin::new(node, joining, [left, right], primary_key, slots)?)
+        }
     })
 }
