@@ -171,6 +171,17 @@ pub struct EngineInfo {
     pub service_id: String,
 }
 
+/// Queries that read their state back before they read on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restoring {
+    /// How many they are.
+    pub queries: usize,
+    /// Rows of state they have read.
+    pub rows_read: u64,
+    /// Rows of state they have to read.
+    pub rows: u64,
+}
+
 /// Can the engine do its work?
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineHealth {
@@ -180,4 +191,6 @@ pub struct EngineHealth {
     pub log: bool,
     /// Commands are being applied.
     pub commands: bool,
+    /// How far state is read back; `None` if no query waits for that.
+    pub restoring: Option<Restoring>,
 }

@@ -48,7 +48,7 @@ mod tests;
 
 pub use answer::{
     ConsumedRecord, EngineHealth, EngineInfo, Failure, Inserted, PrintStream, ProducedAt, ProducedRecord, QueryAnswer,
-    Request, ResultColumn, RowStream, TopicRead,
+    Request, Restoring, ResultColumn, RowStream, TopicRead,
 };
 pub use command::{COMMAND_VERSION, Command, CommandError, CommandId, DoomedTopic, NewTopic, QueryAction, StoredQuery};
 pub use command_log::CommandLogError;

@@ -98,6 +98,11 @@ impl Engine {
             Ok(()) => {
                 self.running.refused.lock().remove(&query.id);
             }
+            Err(error @ RuntimeError::TimedOut(_)) if runs => {
+                // The command holds: the query goes on with the new graph as soon as the log lets it.
+                self.running.refused.lock().remove(&query.id);
+                tracing::warn!(id = %query.id, error = %chain(&error), "a query still runs its old graph");
+            }
             Err(error) => self.refuse(&query.id, &error),
         }
     }
@@ -117,12 +122,13 @@ impl Engine {
         if let Some(reason) = self.running.refused.lock().get(id) {
             return Some(reason.clone());
         }
-        match self.status_of(id)?.state {
+        let status = self.status_of(id)?;
+        match status.state {
             QueryState::Error { reason, topic: Some(topic), partition: Some(partition), offset: Some(offset) } => {
                 Some(format!("{reason} (topic {topic}, partition {partition}, offset {offset})"))
             }
             QueryState::Error { reason, .. } => Some(reason),
-            QueryState::Running | QueryState::Paused => None,
+            QueryState::Running | QueryState::Paused => status.refused_graph,
         }
     }
 
@@ -134,6 +140,15 @@ impl Engine {
         match self.status_of(id).map(|status| status.state) {
             Some(QueryState::Paused) => "PAUSED",
             Some(QueryState::Running | QueryState::Error { .. }) | None => "RUNNING",
+        }
+    }
+
+    /// The state of a persistent query as lists show it: with how far its state is read back.
+    pub(super) fn query_state_text(&self, id: &QueryId) -> String {
+        let state = self.query_state(id);
+        match self.status_of(id).and_then(|status| status.restoring) {
+            Some((read, rows)) if state == "RUNNING" => format!("RESTORING ({read} of {rows} rows)"),
+            _ => state.to_owned(),
         }
     }
 
@@ -178,8 +193,14 @@ impl Engine {
                 let status = self.status_of(id);
                 let counters = status.as_ref().map(|status| status.counters).unwrap_or_default();
                 let state_bytes = status.as_ref().map_or(0, |status| status.state_bytes as u64);
+                let (restored_rows, restore_rows) = status.as_ref().and_then(|it| it.restoring).unwrap_or_default();
                 let lag = status.map_or(0, |status| status.sources.iter().map(|source| source.lag()).sum());
-                QueryMetrics { lag, state_bytes, ..of_counters(id.to_string(), self.query_state(id), false, &counters) }
+                let state = match self.query_state(id) {
+                    "RUNNING" if restore_rows > 0 => "RESTORING",
+                    state => state,
+                };
+                let counted = of_counters(id.to_string(), state, false, &counters);
+                QueryMetrics { lag, state_bytes, restored_rows, restore_rows, ..counted }
             })
             .collect();
         let pushes = self.runtime.pushes();
@@ -235,6 +256,8 @@ fn of_counters(query_id: String, state: &str, is_push: bool, counters: &QueryCou
         failures: counters.failures,
         late_rows: counters.late_rows,
         state_bytes: 0,
+        restored_rows: 0,
+        restore_rows: 0,
     }
 }
 

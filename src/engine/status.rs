@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::diagnostics::Diagnostic;
 
-use super::answer::{EngineHealth, EngineInfo};
+use super::answer::{EngineHealth, EngineInfo, Restoring};
 use super::database::Engine;
 use super::properties;
 
@@ -25,7 +25,13 @@ impl Engine {
     /// Looks at the engine's parts; cheap, but may block for a read of the log.
     pub fn health(&self) -> EngineHealth {
         let log = self.log.topic(&super::command_log::CommandLog::topic_name(&self.settings.service_id));
-        EngineHealth { metastore: true, log: matches!(log, Ok(Some(_))), commands: !self.is_closed() }
+        let queries = self.runtime.restoring();
+        let restoring = (!queries.is_empty()).then(|| Restoring {
+            queries: queries.len(),
+            rows_read: queries.iter().map(|(_, (read, _))| read).sum(),
+            rows: queries.iter().map(|(_, (_, rows))| rows).sum(),
+        });
+        EngineHealth { metastore: true, log: matches!(log, Ok(Some(_))), commands: !self.is_closed(), restoring }
     }
 
     /// The outcome of each command by its id (``stream/`PAGES`/create``), as `commandStatus` of the API shows it:

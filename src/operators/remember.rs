@@ -206,30 +206,36 @@ impl Operator for Remember {
         let columns = self.table.decode_keys(keys).map_err(unreadable)?;
         let keys = self.table.keys(columns, rows.len());
         let mut groups = Vec::new();
-        for (entry, row) in rows.iter().enumerate() {
-            let Some(value) = &row.value else {
-                if let Some(group) = self.table.find(&keys, entry, 0) {
-                    self.keep(group, &[]);
-                    self.table.remove(group);
+        for run in state_rows::runs(&rows, |row| row.value.is_some()) {
+            if rows[run.start].value.is_none() {
+                for entry in run {
+                    if let Some(group) = self.table.find(&keys, entry, 0) {
+                        self.keep(group, &[]);
+                        self.table.remove(group);
+                    }
                 }
                 continue;
-            };
-            let (event_time, value) = state_rows::read_value(value)?;
-            if self.codec.row_length(value).map_err(unreadable)? != value.len() {
-                return Err(RestoreError("a row has bytes behind it".to_owned()));
             }
+            let entries: Vec<u32> = run.clone().map(|entry| entry as u32).collect();
             groups.clear();
-            self.table.find_or_create(&keys, Some(&[entry as u32]), None, &mut groups);
+            self.table.find_or_create(&keys, Some(&entries), None, &mut groups);
             self.resize();
-            self.keep(groups[0], value);
-            self.table.set_event_time(groups[0], event_time);
-            self.table.set_saved(groups[0]);
+            for (group, value) in groups.iter().zip(rows[run].iter().filter_map(|row| row.value.as_ref())) {
+                let (event_time, value) = state_rows::read_value(value)?;
+                if self.codec.row_length(value).map_err(unreadable)? != value.len() {
+                    return Err(RestoreError("a row has bytes behind it".to_owned()));
+                }
+                self.keep(*group, value);
+                self.table.set_event_time(*group, event_time);
+                self.table.set_saved(*group);
+            }
         }
         Ok(())
     }
 
     fn state_bytes(&self) -> usize {
-        let fixed = size_of::<Box<[u8]>>() + size_of::<u32>();
+        // Each row is in an allocation of its own.
+        let fixed = size_of::<Box<[u8]>>() + 16 + size_of::<u32>();
         self.table.size_bytes() + self.row_bytes + self.rows.capacity() * fixed
     }
 }

@@ -13,6 +13,10 @@ use crate::operators::{Capture, Operator, Output, Port, RestoreError, RowError, 
 use crate::state::StateRow;
 use crate::types::ChangeBatch;
 
+/// Rows after which a chain without epochs throws state changes away: they take a fraction of a second to make, and
+/// operators keep about as many keys for them.
+const MAX_UNSAVED_ROWS: usize = 16 << 10;
+
 /// Something an operator (or the chain's end, whose index is one past the last operator's) is to be given.
 #[expect(clippy::large_enum_variant, reason = "one a batch, moved a few times: a box would cost more")]
 #[derive(Debug)]
@@ -42,14 +46,17 @@ pub(super) struct Chain {
     /// What is held back leaves behind every batch: there are no epochs.
     flushes_always: bool,
     // changing
+    /// Without epochs, rows given since state changes were thrown away.
+    unsaved_rows: usize,
     stack: Vec<Work>,
     out: Output,
 }
 
 impl Chain {
-    /// A chain of these operators. With `flushes_always` each batch is followed by a flush.
+    /// A chain of these operators. With `flushes_always` each batch is followed by a flush, and state changes, which
+    /// nobody takes, are thrown away from time to time.
     pub(super) fn new(operators: Vec<Box<dyn Operator>>, flushes_always: bool) -> Self {
-        Self { operators, flushes_always, stack: Vec::new(), out: Output::default() }
+        Self { operators, flushes_always, unsaved_rows: 0, stack: Vec::new(), out: Output::default() }
     }
 
     /// The places in the chain of the operators that have state.
@@ -67,6 +74,7 @@ impl Chain {
         debug_assert!(self.is_drained(), "order would be lost");
         self.out.context = context;
         if self.flushes_always {
+            self.forget_changes(batch.len());
             self.stack.push(Work::Flush(0));
         }
         self.stack.push(Work::Changes(0, port, batch));
@@ -76,9 +84,21 @@ impl Chain {
     pub(super) fn give_time(&mut self, now: StreamTime) {
         debug_assert!(self.is_drained(), "order would be lost");
         if self.flushes_always {
+            self.forget_changes(1);
             self.stack.push(Work::Flush(0));
         }
         self.stack.push(Work::Time(0, now));
+    }
+
+    /// Before `rows` more are given: throws away what operators remember for a barrier, if it is much.
+    fn forget_changes(&mut self, rows: usize) {
+        self.unsaved_rows += rows;
+        if self.unsaved_rows > MAX_UNSAVED_ROWS {
+            self.unsaved_rows = rows;
+            for operator in &mut self.operators {
+                operator.on_barrier(&mut Capture::default());
+            }
+        }
     }
 
     /// Has every operator emit what it holds back. The chain must be drained.
@@ -169,7 +189,7 @@ mod tests {
     use super::{Chain, Left};
     use crate::expressions::EvaluationContext;
     use crate::operators::batch_text::{batch, text};
-    use crate::operators::{Operator, Output, Port, RowError, Step, StreamTime};
+    use crate::operators::{Capture, Operator, Output, Port, RowError, Step, StreamTime};
     use crate::types::{ChangeBatch, EventTime};
 
     /// Says everything `times` times, one at a time, and at stream time the batch `+ t 0 @t`.
@@ -259,6 +279,42 @@ mod tests {
         let mut chain = Chain::new(vec![echo(1)], true);
         chain.give_changes(Port(0), batch("+ a 1 @1"), EvaluationContext::default());
         assert_eq!(left(&mut chain), ["+ a 1 @1", "+ held 1 @0"]);
+    }
+
+    /// Keeps a note of every row until the barrier.
+    #[derive(Debug, Default)]
+    struct Notes {
+        rows: usize,
+    }
+
+    impl Operator for Notes {
+        fn on_changes(&mut self, _: Port, input: ChangeBatch, _: &mut Output) -> Step {
+            self.rows += input.len();
+            Step::Done
+        }
+
+        fn on_barrier(&mut self, _: &mut Capture) {
+            self.rows = 0;
+        }
+
+        fn state_bytes(&self) -> usize {
+            self.rows
+        }
+    }
+
+    #[test]
+    fn without_epochs_state_changes_do_not_pile_up() {
+        let rows = batch(&vec!["+ a 1 @1"; 1000].join(";"));
+        for (flushes_always, expected) in [(true, 16_000), (false, 100_000)] {
+            let mut chain = Chain::new(vec![Box::<Notes>::default()], flushes_always);
+            let mut most = 0;
+            for _ in 0..100 {
+                chain.give_changes(Port(0), rows.clone(), EvaluationContext::default());
+                assert!(left(&mut chain).is_empty());
+                most = most.max(chain.state_bytes());
+            }
+            assert_eq!(most, expected);
+        }
     }
 
     #[test]

@@ -50,9 +50,14 @@ fn legal(name: &str) -> String {
     text
 }
 
-/// True if a topic of this name is a changelog of some query of the service.
+/// True if a topic of this name is a changelog of some query of the service. Ids of services may hold `-`, names of
+/// queries and operators as they are written may not: so the name is read from its end.
 pub(super) fn is_changelog(service_id: &str, topic: &str) -> bool {
-    topic.starts_with(&format!("_thalweg-{service_id}-")) && topic.ends_with("-changelog")
+    let Some(rest) = topic.strip_prefix("_thalweg-").and_then(|rest| rest.strip_suffix("-changelog")) else {
+        return false;
+    };
+    // Operator, query, and what is left is the service.
+    rest.rsplitn(3, '-').nth(2) == Some(service_id)
 }
 
 /// The changelog of one operator.
@@ -285,5 +290,17 @@ mod tests {
         assert!(check_topic_name(&topic).is_ok());
         assert!(is_changelog("s", &topic) && !is_changelog("t", &topic));
         assert!(!topic.starts_with(&topic_prefix("s", "CTAS_Ä B")));
+    }
+
+    #[test]
+    fn a_changelog_is_of_one_service_whatever_their_ids() {
+        let services = ["a", "a-b", "a-b-c", "b", "", "-"];
+        for of in services {
+            for query in ["Q", "b", "changelog"] {
+                let topic = format!("{}sums-changelog", topic_prefix(of, query));
+                let owners = services.into_iter().filter(|service| is_changelog(service, &topic));
+                assert_eq!(owners.collect::<Vec<_>>(), [of], "{topic}");
+            }
+        }
     }
 }

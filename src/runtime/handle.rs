@@ -248,7 +248,8 @@ impl Runtime {
     /// durable; what is read from now on goes through the new one.
     ///
     /// # Errors
-    /// [`RuntimeError::UnknownQuery`], the new graph does not run, or it takes more than `timeout`.
+    /// [`RuntimeError::UnknownQuery`], or the new graph does not run. [`RuntimeError::TimedOut`] if it takes more than
+    /// `timeout`: the query still goes on with the new graph once it can, and its status says if it could not.
     pub fn replace_graph(
         &self,
         id: &QueryId,
@@ -266,6 +267,12 @@ impl Runtime {
     /// [`RuntimeError::UnknownQuery`].
     pub fn status(&self, id: &QueryId) -> Result<QueryStatus, RuntimeError> {
         Ok(self.query(id)?.status())
+    }
+
+    /// The queries that read their state back: rows read, and rows to read.
+    pub fn restoring(&self) -> Vec<(QueryId, (u64, u64))> {
+        let queries = self.env.queries.lock();
+        queries.iter().filter_map(|(id, query)| Some((id.clone(), query.restoring()?))).collect()
     }
 
     /// The ids of persistent queries.

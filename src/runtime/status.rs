@@ -53,6 +53,8 @@ pub struct QueryStatus {
     pub restoring: Option<(u64, u64)>,
     /// Memory held by its state when it was last looked at, bytes.
     pub state_bytes: usize,
+    /// Why the graph that it was to go on with last could not be built: it goes on with the one before.
+    pub refused_graph: Option<String>,
     /// Its last durable epoch.
     pub epoch: Epoch,
     /// Why its last commit did not go through, while it is tried again: the log's trouble.

@@ -18,7 +18,7 @@ pub const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.
 pub struct QueryMetrics {
     /// Query id.
     pub query_id: String,
-    /// `RUNNING`, `PAUSED`, `ERROR`.
+    /// `RUNNING`, `RESTORING`, `PAUSED`, `ERROR`.
     pub state: String,
     /// True for a push query of a client.
     pub is_push: bool,
@@ -42,6 +42,10 @@ pub struct QueryMetrics {
     pub late_rows: u64,
     /// Memory held by state, bytes.
     pub state_bytes: u64,
+    /// While state is read back: rows read.
+    pub restored_rows: u64,
+    /// While state is read back: rows to read; else 0.
+    pub restore_rows: u64,
 }
 
 /// A table that is kept in memory for queries that read it once, at one moment.
@@ -119,12 +123,16 @@ fn per_query(registry: &mut Registry, queries: &[QueryMetrics]) {
     let commit = Family::<QueryLabel, Seconds>::default();
     let lag = Family::<QueryLabel, Gauge>::default();
     let state = Family::<QueryLabel, Gauge>::default();
+    let restored = Family::<QueryLabel, Gauge>::default();
+    let to_restore = Family::<QueryLabel, Gauge>::default();
     let states = Family::<StateLabels, Gauge>::default();
     for query in queries {
         let label = QueryLabel { query_id: query.query_id.clone() };
         commit.get_or_create(&label).inc_by(query.commit_seconds);
         state.get_or_create(&label).set(i64::try_from(query.state_bytes).unwrap_or(i64::MAX));
         lag.get_or_create(&label).set(i64::try_from(query.lag).unwrap_or(i64::MAX));
+        restored.get_or_create(&label).set(i64::try_from(query.restored_rows).unwrap_or(i64::MAX));
+        to_restore.get_or_create(&label).set(i64::try_from(query.restore_rows).unwrap_or(i64::MAX));
         let kind = if query.is_push { "push" } else { "persistent" };
         let labels = StateLabels { query_id: query.query_id.clone(), kind, state: query.state.clone() };
         states.get_or_create(&labels).set(1);
@@ -132,6 +140,8 @@ fn per_query(registry: &mut Registry, queries: &[QueryMetrics]) {
     let unit = Unit::Seconds;
     registry.register_with_unit("query_commit", "Waiting for the log to commit epochs", unit, commit);
     registry.register_with_unit("query_state_memory", "Memory held by the query's state", Unit::Bytes, state);
+    registry.register("query_restored_rows", "Rows of state read back so far, while that is under way", restored);
+    registry.register("query_restore_rows", "Rows of state to read back, while that is under way", to_restore);
     registry.register("query_lag_records", "Records behind the end of the source topics", lag);
     registry.register("query_state", "1 for the state that a query is in", states);
 }
@@ -179,6 +189,8 @@ mod tests {
             lag: 7,
             late_rows: 2,
             state_bytes: 99,
+            restored_rows: 5,
+            restore_rows: 8,
             ..QueryMetrics::default()
         };
         let table =
@@ -191,6 +203,8 @@ mod tests {
             "thalweg_query_commit_seconds_total{query_id=\"CSAS_A_1\"} 0.5",
             "thalweg_query_late_rows_total{query_id=\"CSAS_A_1\"} 2",
             "thalweg_query_state_memory_bytes{query_id=\"CSAS_A_1\"} 99",
+            "thalweg_query_restored_rows{query_id=\"CSAS_A_1\"} 5",
+            "thalweg_query_restore_rows{query_id=\"CSAS_A_1\"} 8",
             "thalweg_table_rows{table=\"T\"} 4",
             "thalweg_table_bytes_per_key{table=\"T\"} 25",
             "thalweg_table_lag_records{table=\"T\"} 2",

@@ -78,7 +78,7 @@ pub struct QueryInfo {
     pub status_count: BTreeMap<String, usize>,
     /// PERSISTENT, PUSH or PULL.
     pub query_type: &'static str,
-    /// ERROR if it is in ERROR anywhere, PAUSED, or RUNNING.
+    /// ERROR if it is in ERROR anywhere, PAUSED, RUNNING, or `RESTORING (3 of 10 rows)`, which counts as RUNNING.
     pub state: String,
 }
 

@@ -107,11 +107,11 @@ pub(super) fn describe_query(engine: &Engine, world: &World, id: &QueryId) -> Op
         topology: explain_graph(&stored.graph),
         execution_plan: stored.plan.clone(),
         overridden_properties: stored.properties.clone(),
-        ksql_host_query_status: BTreeMap::from([(engine.host(), state.clone())]),
+        ksql_host_query_status: BTreeMap::from([(engine.host(), state)]),
         query_type: "PERSISTENT",
         query_errors: engine.query_errors(id),
         tasks_metadata: Vec::new(),
         consumer_group_id: engine.consumer_group(id),
-        state: Some(state),
+        state: Some(engine.query_state_text(id)),
     })
 }

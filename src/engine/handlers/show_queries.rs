@@ -33,9 +33,9 @@ pub(super) fn query_info(engine: &Engine, world: &World, query: &PersistentQuery
         sinks: vec![query.sink.as_str().to_owned()],
         sink_kafka_topics: topics.into_iter().collect(),
         id: query.id.to_string(),
-        status_count: BTreeMap::from([(state.clone(), 1)]),
+        status_count: BTreeMap::from([(state, 1)]),
         query_type: "PERSISTENT",
-        state,
+        state: engine.query_state_text(&query.id),
     }
 }
 

@@ -4,6 +4,7 @@ mod aggregations;
 mod answers;
 mod crashes;
 mod ddl;
+mod memory;
 mod queries;
 mod restarts;
 mod rows;

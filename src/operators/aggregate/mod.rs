@@ -492,30 +492,35 @@ impl Operator for Aggregate {
             .map_err(|error| RestoreError(error.to_string()))?;
         let keys = self.table.keys(columns, groups.len());
         let mut found = Vec::new();
-        for (row, (start, _, value)) in groups.into_iter().enumerate() {
-            let Some(value) = value else {
-                if let Some(group) = self.table.find(&keys, row, start) {
-                    self.calls.clear(group);
-                    self.table.remove(group);
+        for run in state_rows::runs(&groups, |(_, _, value)| value.is_some()) {
+            if groups[run.start].2.is_none() {
+                for row in run {
+                    if let Some(group) = self.table.find(&keys, row, groups[row].0) {
+                        self.calls.clear(group);
+                        self.table.remove(group);
+                    }
                 }
                 continue;
-            };
+            }
+            let rows: Vec<u32> = run.clone().map(|row| row as u32).collect();
+            let starts: Vec<i64> = groups[run.clone()].iter().map(|(start, ..)| *start).collect();
             found.clear();
-            self.table.find_or_create(&keys, Some(&[row as u32]), Some(&[start]), &mut found);
-            let group = found[0];
-            let (event_time, state) = state_rows::read_value(value)?;
+            self.table.find_or_create(&keys, Some(&rows), Some(&starts), &mut found);
             self.calls.resize(self.table.bound());
-            self.calls.load(group, state).map_err(|error| RestoreError(error.to_string()))?;
-            self.table.set_event_time(group, event_time);
-            self.table.set_known(group);
-            self.table.set_emitted(group);
-            self.table.set_saved(group);
+            for (group, value) in found.iter().zip(groups[run].iter().filter_map(|(_, _, value)| value.as_ref())) {
+                let (event_time, state) = state_rows::read_value(value)?;
+                self.calls.load(*group, state).map_err(|error| RestoreError(error.to_string()))?;
+                self.table.set_event_time(*group, event_time);
+                self.table.set_known(*group);
+                self.table.set_emitted(*group);
+                self.table.set_saved(*group);
+            }
         }
         Ok(())
     }
 
     fn state_bytes(&self) -> usize {
-        self.table.size_bytes() + self.calls.size_bytes()
+        self.table.size_bytes() + self.calls.size_bytes() + self.gone.size_bytes()
     }
 }
 

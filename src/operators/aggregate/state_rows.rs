@@ -11,6 +11,8 @@
 //! written when groups of it go for good: a row that belongs to one of them is late, whatever its partition's own
 //! stream time says after a restart.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use crate::operators::{Capture, RestoreError};
@@ -70,6 +72,11 @@ impl RowWriter {
         self.rows.push((slot, key_end, None));
     }
 
+    /// Memory held, bytes.
+    pub(in crate::operators) fn size_bytes(&self) -> usize {
+        self.data.capacity() + self.rows.capacity() * size_of::<(Slot, usize, Option<usize>)>()
+    }
+
     fn key(&mut self, start: Option<i64>, key: &[u8]) -> usize {
         self.data.push(GROUP);
         self.data.extend(start.into_iter().flat_map(ordered));
@@ -102,6 +109,16 @@ pub(in crate::operators) fn stream_time_row(slot: Slot, time: i64) -> StateRow {
     let mut value = vec![VERSION];
     value.extend(ordered(time));
     StateRow { slot, key: Bytes::from_static(&[TIME]), value: Some(value.into()) }
+}
+
+/// Runs of rows that all have a state, or all have none: each can be put back at once, in this order.
+pub(in crate::operators) fn runs<T>(rows: &[T], has_state: impl Fn(&T) -> bool) -> Vec<Range<usize>> {
+    let mut start = 0;
+    let next = |run: &[T]| {
+        start += run.len();
+        start - run.len()..start
+    };
+    rows.chunk_by(|left, right| has_state(left) == has_state(right)).map(next).collect()
 }
 
 /// Reads a key.

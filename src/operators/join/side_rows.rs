@@ -109,29 +109,36 @@ impl SideRows {
         let columns = self.table.decode_keys(own.iter().map(|(key, _)| *key)).map_err(unreadable)?;
         let keys = self.table.keys(columns, own.len());
         let mut groups = Vec::new();
-        for (entry, (_, row)) in (0_u32..).zip(&own) {
-            let Some(value) = &row.value else {
-                if let Some(group) = self.table.find(&keys, entry as usize, 0) {
-                    self.keep(group, &[]);
-                    self.table.remove(group);
+        for run in state_rows::runs(&own, |(_, row)| row.value.is_some()) {
+            if own[run.start].1.value.is_none() {
+                for entry in run {
+                    if let Some(group) = self.table.find(&keys, entry, 0) {
+                        self.keep(group, &[]);
+                        self.table.remove(group);
+                    }
                 }
                 continue;
-            };
-            let (time, value) = state_rows::read_value(value)?;
-            if self.layout.codec.row_length(value).map_err(unreadable)? != value.len() {
-                return Err(RestoreError("a row has bytes behind it".to_owned()));
             }
+            let entries: Vec<u32> = run.clone().map(|entry| entry as u32).collect();
             groups.clear();
-            self.table.find_or_create(&keys, Some(&[entry]), None, &mut groups);
-            self.keep(groups[0], value);
-            self.table.set_event_time(groups[0], time);
-            self.table.set_saved(groups[0]);
+            self.table.find_or_create(&keys, Some(&entries), None, &mut groups);
+            for (group, value) in groups.iter().zip(own[run].iter().filter_map(|(_, row)| row.value.as_ref())) {
+                let (time, value) = state_rows::read_value(value)?;
+                if self.layout.codec.row_length(value).map_err(unreadable)? != value.len() {
+                    return Err(RestoreError("a row has bytes behind it".to_owned()));
+                }
+                self.keep(*group, value);
+                self.table.set_event_time(*group, time);
+                self.table.set_saved(*group);
+            }
         }
         Ok(())
     }
 
     /// Memory held, bytes.
     pub(super) fn size_bytes(&self) -> usize {
-        self.table.size_bytes() + self.row_bytes + self.rows.capacity() * size_of::<Box<[u8]>>()
+        // Each row is in an allocation of its own.
+        let fixed = size_of::<Box<[u8]>>() + 16;
+        self.table.size_bytes() + self.row_bytes + self.rows.capacity() * fixed
     }
 }

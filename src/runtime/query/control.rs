@@ -49,7 +49,7 @@ pub(super) struct Control {
     pub(super) first_offsets: Vec<(String, TopicId, Vec<Offset>)>,
     /// The graph to go on with at the next epoch's end.
     pub(super) next_graph: Option<Arc<OperatorGraph>>,
-    /// Why the graph asked for last could not be built, until somebody asks.
+    /// Why the graph asked for last could not be built: the query goes on with the one before.
     pub(super) refused_graph: Option<String>,
     pub(super) paused: bool,
     /// It never runs again.
@@ -136,6 +136,12 @@ impl Control {
     /// True if `pipeline` is the one that counts.
     pub(super) fn is_current(&self, pipeline: u64) -> bool {
         self.pipeline.as_ref().is_some_and(|current| current.number == pipeline)
+    }
+
+    /// While state is read back: rows read, and rows to read.
+    pub(super) fn restoring(&self) -> Option<(u64, u64)> {
+        let pipeline = self.pipeline.as_ref().filter(|pipeline| !pipeline.restored.is_over())?;
+        Some(pipeline.restored.read())
     }
 
     /// True if nothing is on its way to the log.

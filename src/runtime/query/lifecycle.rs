@@ -165,7 +165,10 @@ impl Query {
 
     /// Asks for another graph; it runs from the end of the epoch under way on.
     pub(in crate::runtime) fn replace_graph(&self, graph: Arc<OperatorGraph>) {
-        self.control.lock().next_graph = Some(graph);
+        let mut control = self.control.lock();
+        control.next_graph = Some(graph);
+        control.refused_graph = None;
+        drop(control);
         self.wake();
     }
 
@@ -174,8 +177,8 @@ impl Query {
     /// # Errors
     /// It could not be built; the query goes on with the one before.
     pub(in crate::runtime) fn has_switched(&self) -> Result<bool, RuntimeError> {
-        let mut control = self.control.lock();
-        match control.refused_graph.take() {
+        let control = self.control.lock();
+        match control.refused_graph.clone() {
             Some(reason) => Err(RuntimeError::QueryFailed { query: self.id.clone(), reason }),
             None => Ok(control.next_graph.is_none()),
         }
@@ -264,6 +267,11 @@ impl Query {
         Ok(control.is_settled())
     }
 
+    /// While state is read back: rows read, and rows to read.
+    pub(in crate::runtime) fn restoring(&self) -> Option<(u64, u64)> {
+        self.control.lock().restoring()
+    }
+
     fn failed(&self, failure: &Failure) -> RuntimeError {
         RuntimeError::QueryFailed { query: self.id.clone(), reason: failure.reason.clone() }
     }
@@ -302,11 +310,10 @@ impl Query {
         let pipeline = control.pipeline.as_ref();
         QueryStatus {
             state,
-            restoring: pipeline
-                .filter(|pipeline| !pipeline.restored.is_over())
-                .map(|pipeline| pipeline.restored.read()),
+            restoring: control.restoring(),
             state_bytes: pipeline.map_or(0, |pipeline| pipeline.gate.state_bytes()),
             epoch: control.durable.epoch,
+            refused_graph: control.refused_graph.clone(),
             trouble: control.trouble.clone(),
             sources,
             counters: self.counters.read(),
