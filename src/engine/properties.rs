@@ -31,12 +31,14 @@ pub(super) struct Properties {
 /// # Errors
 /// There is none of this name, or it belongs to the server.
 pub(super) fn check_name(name: &str) -> Result<Option<&'static str>, Diagnostic> {
+    let of_the_server = || {
+        Diagnostic::new(Code::InvalidProperty, format!("property {name} cannot be changed by a statement"))
+            .with_detail(format!("Cannot override property '{name}'."))
+            .with_hint("It belongs into the server's configuration.")
+    };
     match settings::resolve(name)? {
-        Property::Ours(ours) if IMMUTABLE.contains(&ours) => {
-            Err(Diagnostic::new(Code::InvalidProperty, format!("property {name} cannot be changed by a statement"))
-                .with_detail(format!("Cannot override property '{name}'."))
-                .with_hint("It belongs into the server's configuration."))
-        }
+        Property::Kafka => Err(of_the_server()),
+        Property::Ours(ours) if IMMUTABLE.contains(&ours) => Err(of_the_server()),
         Property::Ours(ours) => Ok(Some(ours)),
         Property::Statement(ksqldb) => Ok(Some(ksqldb)),
         Property::Ignored => Ok(None),

@@ -64,9 +64,6 @@ impl ServerArguments {
         }
         let (settings, warnings) = sources.finish()?;
         let mut errors = Vec::new();
-        if !settings.service.bootstrap_servers.is_empty() {
-            errors.push("`bootstrap.servers` is set, but the Kafka log is not implemented yet".to_owned());
-        }
         if settings.service.queries_file.is_some() {
             errors.push("`queries.file` is set, but running a queries file is not implemented yet".to_owned());
         }

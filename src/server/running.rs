@@ -16,8 +16,6 @@ use super::storage::{Storage, open_storage};
 use super::wiring::open_engine;
 use crate::engine::Engine;
 use crate::settings::Settings;
-use crate::topics::TopicLog;
-use crate::topics::embedded::EmbeddedLog;
 
 /// Threads that read requests and write answers; the engine has its own.
 const HTTP_THREADS: usize = 2;
@@ -109,9 +107,7 @@ impl RunningServer {
 fn open(settings: &Settings, url: &str) -> anyhow::Result<(Storage, Arc<Engine>)> {
     let storage = open_storage(settings)?;
     let host = url.trim_start_matches("http://").to_owned();
-    let log: Arc<dyn TopicLog> = Arc::<EmbeddedLog>::clone(&storage.log);
-    let cluster = format!("embedded-{}", settings.service.id.trim_end_matches('_'));
-    let engine = open_engine(settings, log, cluster, host)?;
+    let engine = open_engine(settings, Arc::clone(&storage.log), storage.cluster_id.clone(), host)?;
     storage.folder.set_url(url).context("cannot write the file LOCK of the data folder")?;
     Ok((storage, engine))
 }

@@ -107,6 +107,8 @@ macro_rules! settings {
         #[derive(Debug, Clone, PartialEq)]
         pub struct Settings {
             $($(#[doc = $group_doc])+ pub $group: $group_type,)*
+            /// `kafka.*`, without the prefix: what is handed to Kafka's client as it is written.
+            pub kafka: BTreeMap<String, String>,
         }
 
         impl Settings {
@@ -121,7 +123,7 @@ macro_rules! settings {
                 let mut errors = Vec::new();
                 $(let $group = $group_type::from_texts(texts, &mut errors);)*
                 match ($($group,)*) {
-                    ($(Some($group),)*) => Ok(Self { $($group,)* }),
+                    ($(Some($group),)*) => Ok(Self { $($group,)* kafka: BTreeMap::new() }),
                     _ => Err(errors),
                 }
             }
@@ -145,7 +147,8 @@ settings! {
         id: String = "service.id", "default_", Restart;
         /// Folder of the log and snapshots. Empty: `$XDG_DATA_HOME/thalweg`, else `~/.local/share/thalweg`.
         data_dir: Option<PathBuf> = "data.dir", "", Restart;
-        /// Kafka brokers, `host:port` separated by commas. Empty: the embedded log. Not built yet.
+        /// Kafka brokers, `host:port` separated by commas. Empty: the embedded log.
+        /// Settings of Kafka's clients are named `kafka.` and what librdkafka calls them: `kafka.security.protocol`.
         bootstrap_servers: Vec<String> = "bootstrap.servers", "", Restart;
         /// A file of statements to run, and nothing else: the API then answers queries only. Not built yet.
         queries_file: Option<PathBuf> = "queries.file", "", Restart;
@@ -250,7 +253,9 @@ settings! {
     }
 
     /// The embedded log.
-    topics: TopicKnobs = "Embedded log" {
+    topics: TopicKnobs = "Log" {
+        /// Copies that a Kafka cluster keeps of internal topics: commands, offsets and state. The embedded log has one.
+        internal_replicas: u32 = "topics.internal.replicas", "1", Restart, "1"..="100";
         /// `commit`: a commit is on disk before it is acknowledged. `interval`: the disk may lag
         /// by `topics.sync.interval`. `os`: the system decides. Under all three the death of the process
         /// loses nothing; they differ in what the death of the machine loses.

@@ -15,7 +15,12 @@ pub enum Property {
     Ignored,
     /// A setting of ksqlDB that only statements see; its own name, without `ksql.streams.`.
     Statement(&'static str),
+    /// A setting of Kafka's client, for the whole server: what stands behind `kafka.`.
+    Kafka,
 }
+
+/// What settings of Kafka's client begin with.
+pub(super) const KAFKA: &str = "kafka.";
 
 /// ksqlDB's name, ours.
 const ALIASES: &[(&str, &str)] = &[
@@ -31,6 +36,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("ksql.persistence.default.format.value", "format.default.value"),
     ("ksql.output.topic.name.prefix", "topic.name.prefix"),
     ("statestore.cache.max.bytes", "cache.max.bytes.buffering"),
+    ("ksql.internal.topic.replicas", "topics.internal.replicas"),
     ("ksql.logging.processing.rows.include", "processing.log.rows"),
     ("ksql.logging.processing.topic.partitions", "processing.log.partitions"),
 ];
@@ -161,9 +167,8 @@ const NOT_BUILT: &[(&str, &str)] = &[
     ("ksql.properties.overrides.", "the list of denied properties"),
     ("ksql.schema.registry.", "the schema registry"),
     ("ksql.security.", "authorisation"),
-    ("kafka.", "the Kafka log"),
-    ("sasl.", "the Kafka log"),
-    ("security.protocol", "the Kafka log"),
+    ("sasl.", "a Java client (kafka.sasl.mechanism, kafka.sasl.username and kafka.sasl.password set ours)"),
+    ("security.protocol", "a Java client (kafka.security.protocol sets ours)"),
     ("ssl.", "TLS"),
 ];
 
@@ -175,6 +180,9 @@ pub fn resolve(name: &str) -> Result<Property, Diagnostic> {
     let bare = name.strip_prefix("ksql.streams.").unwrap_or(name);
     if let Some(definition) = definition::find(bare) {
         return Ok(Property::Ours(definition.name));
+    }
+    if bare.strip_prefix(KAFKA).is_some_and(|setting| !setting.is_empty()) {
+        return Ok(Property::Kafka);
     }
     if let Some((_, ours)) = ALIASES.iter().find(|(alias, _)| *alias == bare) {
         return Ok(Property::Ours(ours));
@@ -222,6 +230,7 @@ mod tests {
             ("ksql.streams.num.stream.threads", "Ignored"),
             ("ksql.streams.producer.linger.ms", "Ignored"),
             ("ksql.fail.on.deserialization.error", r#"Statement("ksql.fail.on.deserialization.error")"#),
+            ("kafka.linger.ms", "Kafka"),
             ("ssl.keystore.location", "property ssl.keystore.location needs TLS, which is not implemented yet"),
             ("auto.offset.rest", "property auto.offset.rest does not exist\nHint: Did you mean \"auto.offset.reset\"?"),
         ] {

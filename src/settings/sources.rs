@@ -8,8 +8,18 @@ use super::definition::{self, Settings};
 use super::ksqldb_names::{self, Property};
 
 /// Variables of the environment that begin like settings and are none: they steer tests and benches.
-const NOT_SETTINGS: [&str; 6] =
-    ["THALWEG_UPDATE", "THALWEG_KILLS", "THALWEG_SEEDS", "THALWEG_KEYS", "THALWEG_CONFORMANCE", "THALWEG_LOG"];
+const NOT_SETTINGS: [&str; 10] = [
+    "THALWEG_UPDATE",
+    "THALWEG_KILLS",
+    "THALWEG_SEEDS",
+    "THALWEG_KEYS",
+    "THALWEG_CONFORMANCE",
+    "THALWEG_LOG",
+    "THALWEG_KAFKA",
+    "THALWEG_KAFKA_CACHE",
+    "THALWEG_KAFKA_FOLDER",
+    "THALWEG_KAFKA_VERSION",
+];
 
 /// Everything that is wrong with the settings, a sentence each.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +43,7 @@ impl std::error::Error for InvalidSettings {}
 #[derive(Debug, Default)]
 pub struct Sources {
     texts: BTreeMap<&'static str, String>,
+    kafka: BTreeMap<String, String>,
     errors: Vec<String>,
     warnings: Vec<String>,
 }
@@ -128,6 +139,10 @@ impl Sources {
             Ok(Property::Ours(ours)) => {
                 self.texts.insert(ours, value.to_owned());
             }
+            Ok(Property::Kafka) => {
+                let bare = name.trim_start_matches("ksql.streams.").trim_start_matches(ksqldb_names::KAFKA);
+                self.kafka.insert(bare.to_owned(), value.to_owned());
+            }
             Ok(Property::Ignored) => self.warnings.push(format!("{name} ({origin}) has no effect here")),
             Ok(Property::Statement(_)) => {
                 self.warnings.push(format!("{name} ({origin}) has an effect only where a statement SETs it"));
@@ -143,7 +158,7 @@ impl Sources {
     pub fn finish(self) -> Result<(Settings, Vec<String>), InvalidSettings> {
         let mut errors = self.errors;
         match Settings::from_texts(&self.texts) {
-            Ok(settings) if errors.is_empty() => Ok((settings, self.warnings)),
+            Ok(settings) if errors.is_empty() => Ok((Settings { kafka: self.kafka, ..settings }, self.warnings)),
             Ok(_) => Err(InvalidSettings(errors)),
             Err(more) => {
                 errors.extend(more);
@@ -181,6 +196,17 @@ mod tests {
         let mut sources = Sources::default();
         fill(&mut sources);
         sources.finish().map(|(settings, _)| settings).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn settings_of_kafkas_client_are_passed_on() {
+        let settings = check(|sources| {
+            sources.toml("[kafka]\nlinger.ms = 5\n[kafka.sasl]\nmechanism = 'PLAIN'\n", "file");
+            sources.argument("kafka.linger.ms=0");
+        });
+        let kafka: Vec<_> = settings.unwrap().kafka.into_iter().collect();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(kafka, [pair("linger.ms", "0"), pair("sasl.mechanism", "PLAIN")]);
     }
 
     #[test]

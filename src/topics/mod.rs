@@ -1,7 +1,7 @@
 //! The log as a trait: topics, partitions, reads behind the last committed record, atomic commits.
 //!
 //! [`TopicLog`] is what the engine knows of a log. Implementations: [`memory`] (tests, simulation, injected faults),
-//! [`embedded`] (durable, in the data folder). Both pass the suite in `conformance`.
+//! [`embedded`] (durable, in the data folder), [`kafka`] (a cluster). All pass the suite in `conformance`.
 //!
 //! Invariants:
 //! - a reader sees a transaction whole or not at all, in offset order, never past the oldest open transaction;
@@ -9,9 +9,10 @@
 //! - opening a committer fences whoever held its id before: their later commits answer [`CommitOutcome::Fenced`];
 //! - a topic that is deleted and created again is another topic ([`TopicId`]).
 //!
-//! Reading order: [`TopicConfig`], [`TopicLog`], [`memory`], [`embedded`].
+//! Reading order: [`TopicConfig`], [`TopicLog`], [`memory`], [`embedded`], [`kafka`].
 
 pub mod embedded;
+pub mod kafka;
 pub mod memory;
 
 mod compaction;

@@ -1,0 +1,485 @@
+//! A committer: one transactional producer and the thread that feeds it.
+//!
+//! What waits goes into one Kafka transaction, in the order of the calls: transactions per second are what is scarce
+//! (`docs/decisions/0003-what-a-real-broker-does.md`). If one part is refused (its topic is gone, a record is too large)
+//! the transaction is aborted, that part is answered, and the rest is sent again without it.
+//!
+//! Invariants:
+//! - every transaction handed over is answered once, also when the committer goes away;
+//! - after an unknown outcome nothing new is begun before the old transaction is decided;
+//! - fenced once, fenced for good; the id is never taken back.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+
+use super::client::Refused;
+use super::cluster::Cluster;
+use super::delivery::{Deliveries, Reports};
+use super::native::end_transaction;
+use super::record_time;
+use super::settings::KafkaSettings;
+use crate::topics::log::check_record_sizes;
+use crate::topics::{CommitOutcome, Committer, OnCommit, PartitionRecords, TopicError, Transaction};
+use crate::types::{Offset, Partition};
+
+/// One try to end a transaction; it is repeated until the policy says stop.
+const TRY: Duration = Duration::from_secs(5);
+/// Jobs in one Kafka transaction, and bytes of their keys and values.
+const MOST_JOBS: usize = 1000;
+const MOST_BYTES: usize = 64 << 20;
+/// How long to wait while the producer's own queue is full.
+const FULL: Duration = Duration::from_millis(1);
+
+/// Makes transactions under one id.
+pub(super) struct KafkaCommitter {
+    queue: Arc<Queue>,
+    worker: Option<JoinHandle<()>>,
+}
+
+struct Queue {
+    waiting: Mutex<Waiting>,
+    more: Condvar,
+    limit: usize,
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<Job>,
+    bytes: usize,
+    is_closed: bool,
+}
+
+struct Job {
+    transaction: Transaction,
+    bytes: usize,
+    done: OnCommit,
+}
+
+impl KafkaCommitter {
+    /// Takes over the id: transactions of its former holder are decided when this returns.
+    ///
+    /// # Errors
+    /// The cluster does not answer in time, or refuses.
+    pub(super) fn open(cluster: &Arc<Cluster>, settings: &KafkaSettings, id: &str) -> Result<Self, TopicError> {
+        let told = |error: Refused| error.told("open a committer");
+        let producer: ThreadedProducer<Deliveries> = settings
+            .producer(Some(id))
+            .create_with_context(Deliveries::default())
+            .map_err(|error| told(error.into()))?;
+        producer.init_transactions(settings.request_timeout).map_err(|error| told(error.into()))?;
+        let queue = Arc::new(Queue { waiting: Mutex::default(), more: Condvar::new(), limit: settings.queue_bytes });
+        let mut work = Work {
+            producer,
+            cluster: Arc::clone(cluster),
+            max_record_bytes: settings.max_record_bytes,
+            patience: settings.commit_timeout,
+            left: Left::Nothing,
+            left_ends: vec![],
+            is_fenced: false,
+        };
+        let waiting = Arc::clone(&queue);
+        let worker = std::thread::Builder::new()
+            .name("kafka-commit".to_owned())
+            .spawn(move || {
+                while let Some(jobs) = waiting.next() {
+                    work.run(jobs);
+                }
+            })
+            .map_err(|error| TopicError::storage("start a thread", &error))?;
+        Ok(Self { queue, worker: Some(worker) })
+    }
+}
+
+impl Committer for KafkaCommitter {
+    fn commit(&self, transaction: Transaction, done: OnCommit) {
+        let bytes = transaction.records.iter().map(|entry| entry.records.data_bytes()).sum();
+        let mut waiting = self.queue.waiting.lock();
+        let (queued, limit) = (waiting.bytes, self.queue.limit);
+        if queued > 0 && queued + bytes > limit {
+            drop(waiting);
+            return done(CommitOutcome::Aborted(TopicError::Overloaded { bytes, queued, limit }));
+        }
+        waiting.bytes += bytes;
+        waiting.jobs.push_back(Job { transaction, bytes, done });
+        drop(waiting);
+        self.queue.more.notify_one();
+    }
+}
+
+impl Drop for KafkaCommitter {
+    /// What was handed over is still sent.
+    fn drop(&mut self) {
+        self.queue.waiting.lock().is_closed = true;
+        self.queue.more.notify_all();
+        let Some(worker) = self.worker.take() else { return };
+        // The last answer may be what lets go of the committer.
+        if worker.thread().id() != std::thread::current().id() && worker.join().is_err() {
+            tracing::error!("a committer's thread panicked");
+        }
+    }
+}
+
+impl Queue {
+    /// Waits for jobs; `None` when there will be no more.
+    fn next(&self) -> Option<Vec<Job>> {
+        let mut waiting = self.waiting.lock();
+        while waiting.jobs.is_empty() {
+            if waiting.is_closed {
+                return None;
+            }
+            self.more.wait(&mut waiting);
+        }
+        let (mut count, mut bytes) = (0, 0);
+        for job in waiting.jobs.iter().take(MOST_JOBS) {
+            if count > 0 && bytes + job.bytes > MOST_BYTES {
+                break;
+            }
+            count += 1;
+            bytes += job.bytes;
+        }
+        waiting.bytes -= bytes;
+        Some(waiting.jobs.drain(..count).collect())
+    }
+}
+
+/// A transaction that was not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    /// Its commit was not answered.
+    ToCommit,
+    /// It is to be aborted: nothing of it was committed.
+    ToAbort,
+}
+
+/// What became of one Kafka transaction.
+enum Ended {
+    /// By entry, over all jobs: the offsets of its first and last record.
+    Committed(Vec<Option<(Offset, Offset)>>),
+    /// Not done because of some of the jobs, by their places.
+    Refused(Vec<(usize, TopicError)>),
+    /// Not done.
+    Aborted(TopicError),
+    Fenced,
+    Unknown(String),
+}
+
+/// The thread's part.
+struct Work {
+    // fixed
+    producer: ThreadedProducer<Deliveries>,
+    cluster: Arc<Cluster>,
+    max_record_bytes: usize,
+    patience: Duration,
+    // changing
+    left: Left,
+    /// Where the partitions end behind a commit that was not answered.
+    left_ends: Vec<(String, Partition, Offset)>,
+    is_fenced: bool,
+}
+
+impl Work {
+    fn run(&mut self, jobs: Vec<Job>) {
+        let mut jobs = jobs;
+        if !self.is_fenced
+            && let Err(error) = self.settle()
+        {
+            return answer(jobs, &CommitOutcome::Aborted(error));
+        }
+        loop {
+            if self.is_fenced {
+                return answer(jobs, &CommitOutcome::Fenced);
+            }
+            let mut fit = Vec::with_capacity(jobs.len());
+            for job in jobs {
+                match self.check(&job.transaction) {
+                    Ok(()) => fit.push(job),
+                    Err(error) => (job.done)(CommitOutcome::Aborted(error)),
+                }
+            }
+            jobs = fit;
+            if jobs.is_empty() {
+                return;
+            }
+            match self.attempt(&jobs) {
+                Ended::Committed(offsets) => return committed(jobs, offsets),
+                Ended::Refused(refused) => {
+                    let mut refused = refused;
+                    let mut rest = Vec::with_capacity(jobs.len());
+                    for (place, job) in jobs.into_iter().enumerate() {
+                        match refused.iter().position(|(at, _)| *at == place) {
+                            Some(at) => (job.done)(CommitOutcome::Aborted(refused.swap_remove(at).1)),
+                            None => rest.push(job),
+                        }
+                    }
+                    jobs = rest;
+                }
+                Ended::Aborted(error) => return answer(jobs, &CommitOutcome::Aborted(error)),
+                Ended::Fenced => self.is_fenced = true,
+                Ended::Unknown(reason) => return answer(jobs, &CommitOutcome::Unknown(reason)),
+            }
+        }
+    }
+
+    /// Refuses what cannot be sent, as far as that is known here.
+    fn check(&self, transaction: &Transaction) -> Result<(), TopicError> {
+        for entry in &transaction.records {
+            let known = self.cluster.known(&entry.topic)?;
+            let info = known.ok_or_else(|| TopicError::UnknownTopic(entry.topic.clone()))?;
+            let partitions = info.config.partitions;
+            if !(0..partitions).contains(&entry.partition.0) {
+                let (topic, partition) = (entry.topic.clone(), entry.partition);
+                return Err(TopicError::UnknownPartition { topic, partition, partitions });
+            }
+            check_record_sizes(&entry.records, self.max_record_bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Ends what was left open.
+    fn settle(&mut self) -> Result<(), TopicError> {
+        if self.left == Left::Nothing {
+            return Ok(());
+        }
+        let was = self.left;
+        let ended = match was {
+            Left::ToCommit => self.end(true),
+            Left::Nothing | Left::ToAbort => self.end(false),
+        };
+        let ends = std::mem::take(&mut self.left_ends);
+        match ended {
+            Ok(()) if was == Left::ToCommit => {
+                self.cluster.committed(ends);
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+            Err(refused) if refused.is_fatal || refused.is_fenced() => {
+                self.fenced(&refused);
+                Ok(())
+            }
+            Err(refused) if refused.requires_abort && self.left == Left::ToCommit => {
+                self.left = Left::ToAbort;
+                self.settle()
+            }
+            Err(refused) => {
+                self.left_ends = ends;
+                Err(refused.told("decide an earlier transaction"))
+            }
+        }
+    }
+
+    /// Commits or aborts, again and again while that may help; remembers what is left open.
+    fn end(&mut self, commits: bool) -> Result<(), Refused> {
+        self.left = if commits { Left::ToCommit } else { Left::ToAbort };
+        let deadline = Instant::now() + self.patience;
+        loop {
+            match end_transaction(&self.producer, commits, TRY) {
+                Ok(()) => {
+                    self.left = Left::Nothing;
+                    return Ok(());
+                }
+                Err(refused) if refused.is_retriable && Instant::now() < deadline => {}
+                Err(refused) => return Err(refused),
+            }
+        }
+    }
+
+    fn fenced(&mut self, refused: &Refused) {
+        tracing::error!(reason = refused.text, "the broker took this server's right to commit away");
+        self.is_fenced = true;
+        self.left = Left::Nothing;
+    }
+
+    /// Sends the jobs in one transaction.
+    fn attempt(&mut self, jobs: &[Job]) -> Ended {
+        let entries: usize = jobs.iter().map(|job| job.transaction.records.len()).sum();
+        if jobs.iter().all(|job| job.transaction.records.iter().all(|entry| entry.records.is_empty())) {
+            return Ended::Committed(vec![None; entries]);
+        }
+        self.producer.context().expect(entries);
+        if let Err(error) = self.producer.begin_transaction() {
+            let refused = Refused::from(error);
+            if refused.is_fatal || refused.is_fenced() {
+                self.fenced(&refused);
+                return Ended::Fenced;
+            }
+            return self.give_up(refused, jobs);
+        }
+        self.left = Left::ToAbort;
+        let mut place = 0;
+        for job in jobs {
+            for entry in &job.transaction.records {
+                if let Err((code, text)) = self.send(entry, place) {
+                    let refused = Refused { text, requires_abort: true, ..Refused::code(code) };
+                    self.producer.context().fail(place, code);
+                    return self.give_up(refused, jobs);
+                }
+                place += 1;
+            }
+        }
+        #[cfg(test)]
+        if let Some(ended) = self.injected(jobs) {
+            return ended;
+        }
+        match self.end(true) {
+            Ok(()) => {
+                let offsets = self.producer.context().take().offsets;
+                self.cluster.committed(ends_of(jobs, &offsets));
+                Ended::Committed(offsets)
+            }
+            Err(refused) if refused.is_fatal || refused.is_fenced() => {
+                self.fenced(&refused);
+                Ended::Fenced
+            }
+            Err(refused) if refused.is_retriable && !refused.requires_abort => {
+                self.left_ends = ends_of(jobs, &self.producer.context().take().offsets);
+                Ended::Unknown(refused.text)
+            }
+            Err(refused) => self.give_up(refused, jobs),
+        }
+    }
+
+    /// Hands the records of an entry to the producer, which sends them in the background.
+    fn send(&self, entry: &PartitionRecords, place: usize) -> Result<(), (RDKafkaErrorCode, String)> {
+        for record in entry.records.iter() {
+            let (timestamp, headers) = record_time::written(record.timestamp, record.headers);
+            let mut message = BaseRecord::<[u8], [u8], usize> {
+                topic: &entry.topic,
+                partition: Some(entry.partition.0),
+                payload: record.value,
+                key: record.key,
+                timestamp: Some(timestamp),
+                headers,
+                delivery_opaque: place,
+            };
+            loop {
+                match self.producer.send(message) {
+                    Ok(()) => break,
+                    Err((error, unsent)) => {
+                        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+                        if code != RDKafkaErrorCode::QueueFull {
+                            return Err((code, error.to_string()));
+                        }
+                        message = unsent;
+                        std::thread::park_timeout(FULL);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Aborts the transaction, and finds out whose fault it was.
+    fn give_up(&mut self, refused: Refused, jobs: &[Job]) -> Ended {
+        let aborted = self.end(false);
+        let Reports { failed, .. } = self.producer.context().take();
+        if let Err(error) = aborted {
+            if error.is_fatal || error.is_fenced() {
+                self.fenced(&error);
+                return Ended::Fenced;
+            }
+            // Settled before the next transaction begins.
+            tracing::warn!(reason = error.text, "a transaction could not be aborted yet");
+        }
+        let mut guilty: Vec<(usize, TopicError)> = Vec::new();
+        for (entry, code) in failed {
+            let Some((job, topic)) = job_of(jobs, entry) else { continue };
+            if guilty.iter().any(|(known, _)| *known == job) {
+                continue;
+            }
+            let error = match code {
+                RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownPartition => {
+                    self.cluster.doubt(topic);
+                    TopicError::UnknownTopic(topic.to_owned())
+                }
+                RDKafkaErrorCode::MessageSizeTooLarge
+                | RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::InvalidTopic
+                | RDKafkaErrorCode::InvalidRecord
+                | RDKafkaErrorCode::InvalidTimestamp
+                | RDKafkaErrorCode::InvalidMessage
+                | RDKafkaErrorCode::PolicyViolation => {
+                    TopicError::Storage { action: "write to a topic", reason: format!("topic {topic}: {code}") }
+                }
+                _ => continue,
+            };
+            guilty.push((job, error));
+        }
+        if guilty.is_empty() { Ended::Aborted(refused.told("commit")) } else { Ended::Refused(guilty) }
+    }
+
+    /// The fault that a test has planned.
+    #[cfg(test)]
+    fn injected(&mut self, jobs: &[Job]) -> Option<Ended> {
+        use crate::topics::memory::Fault;
+        let fault = self.cluster.faults.lock().pop_front()?;
+        let injected = || "injected fault".to_owned();
+        let commits = fault == Fault::UnknownApplied;
+        self.end(commits).expect("a test's broker answers");
+        if commits {
+            self.cluster.committed(ends_of(jobs, &self.producer.context().take().offsets));
+        }
+        Some(match fault {
+            Fault::Abort => Ended::Aborted(TopicError::Storage { action: "commit", reason: injected() }),
+            Fault::UnknownApplied | Fault::UnknownLost => Ended::Unknown(injected()),
+            Fault::Fence => Ended::Fenced,
+        })
+    }
+}
+
+/// The job that an entry belongs to, and its topic; entries are counted over all jobs.
+fn job_of(jobs: &[Job], entry: usize) -> Option<(usize, &str)> {
+    let mut first = 0;
+    for (place, job) in jobs.iter().enumerate() {
+        if let Some(found) = entry.checked_sub(first).and_then(|at| job.transaction.records.get(at)) {
+            return Some((place, &found.topic));
+        }
+        first += job.transaction.records.len();
+    }
+    None
+}
+
+/// One past the last record that each entry got.
+fn ends_of(jobs: &[Job], offsets: &[Option<(Offset, Offset)>]) -> Vec<(String, Partition, Offset)> {
+    let entries = jobs.iter().flat_map(|job| &job.transaction.records);
+    let end = |(entry, offsets): (&PartitionRecords, &Option<(Offset, Offset)>)| {
+        offsets.map(|(_, last)| (entry.topic.clone(), entry.partition, last.next()))
+    };
+    entries.zip(offsets).filter_map(end).collect()
+}
+
+fn answer(jobs: Vec<Job>, outcome: &CommitOutcome) {
+    for job in jobs {
+        (job.done)(outcome.clone());
+    }
+}
+
+fn committed(jobs: Vec<Job>, offsets: Vec<Option<(Offset, Offset)>>) {
+    let mut offsets = offsets.into_iter().map(|offsets| offsets.map(|(first, _)| first));
+    for job in jobs {
+        let entries = &job.transaction.records;
+        let mut found: Vec<_> = offsets.by_ref().take(entries.len()).collect();
+        // An entry without records lies where the next of its partition begins, or behind the one before.
+        for at in (0..found.len()).filter(|at| entries[*at].records.is_empty()) {
+            let same = |other: &usize| {
+                (&entries[*other].topic, entries[*other].partition) == (&entries[at].topic, entries[at].partition)
+            };
+            let behind = (at + 1..found.len()).filter(same).find_map(|other| found[other]);
+            let before = (0..at).rev().filter(same).find_map(|other| {
+                let records = i64::try_from(entries[other].records.len()).unwrap_or(0);
+                found[other].map(|first| Offset(first.0 + records))
+            });
+            found[at] = behind.or(before);
+        }
+        let found = found.into_iter().map(|offset| offset.unwrap_or(Offset(0))).collect();
+        (job.done)(CommitOutcome::Committed(found));
+    }
+}

@@ -1,0 +1,75 @@
+//! What became of the records of one transaction: a report for each, on the producer's own thread.
+
+use parking_lot::Mutex;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::ProducerContext;
+use rdkafka::{ClientContext, Message};
+
+use super::client::log_line;
+use crate::types::Offset;
+
+/// The reports of a producer's records, by the place of the entry they belong to.
+#[derive(Debug, Default)]
+pub(super) struct Deliveries {
+    reports: Mutex<Reports>,
+}
+
+/// What was reported since [`Deliveries::expect`].
+#[derive(Debug, Default)]
+pub(super) struct Reports {
+    /// By entry: the smallest and the largest offset reported.
+    pub(super) offsets: Vec<Option<(Offset, Offset)>>,
+    /// The entries of records that were refused, and why.
+    pub(super) failed: Vec<(usize, RDKafkaErrorCode)>,
+}
+
+impl Deliveries {
+    /// Begins anew, for so many entries.
+    pub(super) fn expect(&self, entries: usize) {
+        *self.reports.lock() = Reports { offsets: vec![None; entries], failed: vec![] };
+    }
+
+    /// A record of an entry was refused before it was sent.
+    pub(super) fn fail(&self, entry: usize, code: RDKafkaErrorCode) {
+        self.reports.lock().failed.push((entry, code));
+    }
+
+    /// What was reported; nothing is left.
+    pub(super) fn take(&self) -> Reports {
+        std::mem::take(&mut self.reports.lock())
+    }
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "kafka producer");
+    }
+}
+
+impl ProducerContext for Deliveries {
+    /// The place of the record's entry.
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, entry: usize) {
+        let mut reports = self.reports.lock();
+        match result {
+            Ok(message) => {
+                let offset = Offset(message.offset());
+                if let Some(known) = reports.offsets.get_mut(entry) {
+                    let (first, last) = known.unwrap_or((offset, offset));
+                    *known = Some((first.min(offset), last.max(offset)));
+                }
+            }
+            Err((error, _)) => {
+                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+                reports.failed.push((entry, code));
+            }
+        }
+    }
+}

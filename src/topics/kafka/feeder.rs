@@ -1,0 +1,229 @@
+//! One place of reading in a partition: what the client fetched, as blocks, and what was read last.
+//!
+//! ```text
+//!   blocks  [40..55) [55..56) [56..90)      taken from the client; the last ones stay for readers behind
+//!   next    90                              where the client's queue goes on, filled in the background
+//! ```
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::error::RDKafkaErrorCode;
+
+use super::client::{Log, Refused};
+use super::native::{BATCH, Feed, Taken};
+use super::record_time;
+use crate::topics::Fetch;
+use crate::topics::gather::Gather;
+use crate::types::{Offset, RecordBlock, RecordBlockBuilder, RecordView};
+
+/// Set when a client's queue has something.
+#[derive(Debug, Default)]
+pub(super) struct Signal {
+    is_set: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Signal {
+    pub(super) fn set(&self) {
+        *self.is_set.lock() = true;
+        self.changed.notify_all();
+    }
+
+    fn clear(&self) {
+        *self.is_set.lock() = false;
+    }
+
+    /// Waits until it is set; false if that took until `deadline`.
+    pub(super) fn wait(&self, deadline: Instant) -> bool {
+        let mut is_set = self.is_set.lock();
+        while !*is_set {
+            if self.changed.wait_until(&mut is_set, deadline).timed_out() {
+                return *is_set;
+            }
+        }
+        true
+    }
+}
+
+/// Records that cover the offsets up to `next`.
+struct Block {
+    records: RecordBlock,
+    next: Offset,
+}
+
+/// A place of reading.
+pub(super) struct Feeder {
+    // fixed
+    feed: Feed,
+    pub(super) lane: usize,
+    pub(super) signal: Arc<Signal>,
+    /// Bytes that all feeders keep, and how many they may.
+    kept: Arc<AtomicUsize>,
+    limit: usize,
+    // changing
+    blocks: VecDeque<Block>,
+    bytes: usize,
+    first: Offset,
+    next: Offset,
+    /// No more is there up to here, as the broker said last.
+    pub(super) end: Offset,
+    pub(super) failed: Option<(RDKafkaErrorCode, String)>,
+    pub(super) used: Instant,
+}
+
+/// What a feeder is made with.
+pub(super) struct FeederPlace<'a> {
+    pub(super) consumer: &'a Arc<BaseConsumer<Log>>,
+    pub(super) lane: usize,
+    pub(super) topic: &'a str,
+    pub(super) partition: i32,
+    pub(super) from: Offset,
+}
+
+impl Feeder {
+    /// Begins to read.
+    ///
+    /// # Errors
+    /// The client's.
+    pub(super) fn start(
+        place: &FeederPlace<'_>,
+        on_ready: Arc<dyn Fn() + Send + Sync>,
+        kept: &Arc<AtomicUsize>,
+        limit: usize,
+    ) -> Result<Self, Refused> {
+        let signal = Arc::new(Signal::default());
+        let ready = Arc::clone(&signal);
+        let on_ready = Box::new(move || {
+            ready.set();
+            on_ready();
+        });
+        let feed = Feed::start(place.consumer, place.topic, place.partition, place.from, on_ready)?;
+        Ok(Self {
+            feed,
+            lane: place.lane,
+            signal,
+            kept: Arc::clone(kept),
+            limit,
+            blocks: VecDeque::new(),
+            bytes: 0,
+            first: place.from,
+            next: place.from,
+            end: place.from,
+            failed: None,
+            used: Instant::now(),
+        })
+    }
+
+    /// True if it can give records from `from` on without reading elsewhere.
+    pub(super) fn covers(&self, from: Offset) -> bool {
+        self.first <= from && from <= self.next
+    }
+
+    /// Where the client's queue goes on.
+    pub(super) fn next(&self) -> Offset {
+        self.next
+    }
+
+    /// Goes on elsewhere; what was read is forgotten.
+    ///
+    /// # Errors
+    /// The client's.
+    pub(super) fn seek(&mut self, from: Offset) -> Result<(), Refused> {
+        self.feed.seek(from)?;
+        self.forget(usize::MAX);
+        (self.first, self.next, self.end, self.failed) = (from, from, from, None);
+        Ok(())
+    }
+
+    /// Records from `from` on, about `max_bytes`, of those that are here; `None` if nothing is known behind `from`.
+    pub(super) fn get(&mut self, from: Offset, max_bytes: usize) -> Option<Fetch> {
+        self.used = Instant::now();
+        if from >= self.next {
+            self.signal.clear();
+            self.take();
+        }
+        if from >= self.next {
+            return None;
+        }
+        let place = self.blocks.partition_point(|block| block.next <= from);
+        let mut gather = Gather::new(from, max_bytes);
+        for block in self.blocks.range(place..) {
+            if !gather.wants(block.records.data_bytes()) {
+                break;
+            }
+            gather.push(&block.records, block.next);
+        }
+        Some(gather.finish(self.end.max(self.next)))
+    }
+
+    /// Takes what the client has.
+    fn take(&mut self) {
+        let from = self.next;
+        let next = Cell::new(from);
+        let (mut end, mut failed) = (self.end, None);
+        let mut builder = RecordBlockBuilder::default();
+        let mut headers = Vec::new();
+        let mut each = |taken: Taken<'_>| match taken {
+            // Fetched in a batch that begins before the offset that was asked for.
+            Taken::Record(record) if record.offset < next.get() => {}
+            Taken::Record(record) => {
+                let (mut timestamp, mut of_record) = (record.timestamp, record.headers);
+                if !of_record.is_empty() {
+                    headers.clear();
+                    headers.extend_from_slice(of_record);
+                    timestamp = record_time::read(timestamp, &mut headers);
+                    of_record = &headers;
+                }
+                builder.push(RecordView { timestamp, headers: of_record, ..record });
+                next.set(record.offset.next());
+            }
+            Taken::End(offset) => {
+                next.set(next.get().max(offset));
+                end = end.max(offset);
+            }
+            Taken::Failed(code, text) => failed = Some((code, text)),
+        };
+        // Nobody tells of a queue that was not emptied.
+        while self.feed.take(&mut each) == BATCH && next.get() == from {}
+        let next = next.get();
+        if failed.is_some() {
+            self.failed = failed;
+        }
+        (self.next, self.end) = (next, end.max(next));
+        if next > from {
+            let records = builder.finish();
+            self.bytes += records.data_bytes();
+            self.kept.fetch_add(records.data_bytes(), Ordering::Relaxed);
+            self.blocks.push_back(Block { records, next });
+            self.forget_some();
+        }
+    }
+
+    /// Forgets what was read before the last blocks, while all feeders together keep too much.
+    fn forget_some(&mut self) {
+        while self.blocks.len() > 1 && (self.kept.load(Ordering::Relaxed) > self.limit || self.blocks.len() > 1000) {
+            self.forget(1);
+        }
+    }
+
+    fn forget(&mut self, blocks: usize) {
+        for block in self.blocks.drain(..blocks.min(self.blocks.len())) {
+            let bytes = block.records.data_bytes();
+            self.bytes -= bytes;
+            self.kept.fetch_sub(bytes, Ordering::Relaxed);
+            self.first = block.next;
+        }
+    }
+}
+
+impl Drop for Feeder {
+    fn drop(&mut self) {
+        self.forget(usize::MAX);
+    }
+}

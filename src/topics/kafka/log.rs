@@ -1,0 +1,186 @@
+//! The log on a Kafka cluster.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::cluster::Cluster;
+use super::committer::KafkaCommitter;
+use super::reader::Reader;
+use super::settings::KafkaSettings;
+use crate::topics::{
+    Committer, Fetch, OffsetRange, OnAppend, OnCommit, TopicConfig, TopicError, TopicId, TopicInfo, TopicLog,
+    Transaction,
+};
+use crate::types::{Offset, Partition};
+
+/// How often the clients' own messages are served.
+const SERVE: Duration = Duration::from_millis(500);
+/// How often topics that are read are looked at: a topic that somebody deleted, or made again, is noticed.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Topics of a Kafka cluster.
+pub struct KafkaLog {
+    // fixed
+    settings: KafkaSettings,
+    cluster: Arc<Cluster>,
+    reader: Arc<Reader>,
+    keeper: Option<JoinHandle<()>>,
+    ended: Arc<(Mutex<bool>, Condvar)>,
+    // changing
+    /// Appends outside of any owner's transaction; made when it is first needed.
+    appender: Mutex<Option<Arc<KafkaCommitter>>>,
+}
+
+impl std::fmt::Debug for KafkaLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaLog").field("servers", &self.settings.bootstrap_servers).finish_non_exhaustive()
+    }
+}
+
+impl KafkaLog {
+    /// Connects to a cluster, and waits until it answers.
+    ///
+    /// # Errors
+    /// A setting is not one of librdkafka's, or nobody answers in time.
+    pub fn open(settings: KafkaSettings) -> Result<Self, TopicError> {
+        let cluster = Cluster::connect(&settings)?;
+        let reader = Arc::new(Reader::new(&cluster, &settings));
+        let ended = Arc::new((Mutex::new(false), Condvar::new()));
+        let keeper = std::thread::Builder::new()
+            .name("kafka-keeper".to_owned())
+            .spawn({
+                let (cluster, reader, ended) = (Arc::clone(&cluster), Arc::clone(&reader), Arc::clone(&ended));
+                move || keep(&cluster, &reader, &ended)
+            })
+            .map_err(|error| TopicError::storage("start a thread", &error))?;
+        Ok(Self { settings, cluster, reader, keeper: Some(keeper), ended, appender: Mutex::default() })
+    }
+
+    /// The cluster's own id; empty if it does not say.
+    pub fn cluster_id(&self) -> String {
+        self.cluster.id()
+    }
+
+    /// Faults that hit the next commits, in order.
+    #[cfg(test)]
+    pub(super) fn fail_next(&self, fault: crate::topics::memory::Fault) {
+        self.cluster.faults.lock().push_back(fault);
+    }
+
+    /// What stands behind the log.
+    #[cfg(test)]
+    pub(super) fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    fn appender(&self) -> Result<Arc<KafkaCommitter>, TopicError> {
+        let mut appender = self.appender.lock();
+        if let Some(made) = appender.as_ref() {
+            return Ok(Arc::clone(made));
+        }
+        // Nobody else ever opens this id, so it is never fenced.
+        let id = format!("_thalweg-{}-append-{:016x}", self.settings.service_id, fastrand::u64(..));
+        let made = Arc::new(KafkaCommitter::open(&self.cluster, &self.settings, &id)?);
+        *appender = Some(Arc::clone(&made));
+        Ok(made)
+    }
+
+    /// As [`TopicLog::read`], waiting at most `patience` for records that are on their way.
+    fn read_within(
+        &self,
+        (topic, partition): (TopicId, Partition),
+        from: Offset,
+        max_bytes: usize,
+        patience: Duration,
+    ) -> Result<Option<Fetch>, TopicError> {
+        self.reader.read((topic, partition), from, max_bytes, patience)
+    }
+}
+
+impl TopicLog for KafkaLog {
+    fn create_topic(&self, name: &str, config: &TopicConfig) -> Result<TopicInfo, TopicError> {
+        self.cluster.create(name, config)
+    }
+
+    fn delete_topic(&self, name: &str) -> Result<(), TopicError> {
+        let known = self.cluster.find(name)?;
+        let info = known.ok_or_else(|| TopicError::UnknownTopic(name.to_owned()))?;
+        let deleted = self.cluster.delete(name);
+        self.reader.forget(info.id);
+        deleted
+    }
+
+    fn topic(&self, name: &str) -> Result<Option<TopicInfo>, TopicError> {
+        self.cluster.find(name)
+    }
+
+    fn topics(&self) -> Result<BTreeMap<String, TopicInfo>, TopicError> {
+        self.cluster.all()
+    }
+
+    fn offsets(&self, topic: TopicId) -> Result<Vec<OffsetRange>, TopicError> {
+        let ranges = self.cluster.offsets(topic)?;
+        self.reader.told(topic, &ranges);
+        Ok(ranges)
+    }
+
+    fn read(&self, topic: TopicId, partition: Partition, from: Offset, max_bytes: usize) -> Result<Fetch, TopicError> {
+        let fetch = self.read_within((topic, partition), from, max_bytes, self.settings.request_timeout)?;
+        fetch.ok_or_else(|| TopicError::Storage {
+            action: "read a partition",
+            reason: format!("no records came within {:?}", self.settings.request_timeout),
+        })
+    }
+
+    fn notify(&self, on_append: OnAppend) {
+        self.reader.listen(on_append);
+    }
+
+    fn committer(&self, transactional_id: &str) -> Result<Arc<dyn Committer>, TopicError> {
+        Ok(Arc::new(KafkaCommitter::open(&self.cluster, &self.settings, transactional_id)?))
+    }
+
+    fn append(&self, transaction: Transaction, done: OnCommit) {
+        match self.appender() {
+            Ok(appender) => appender.commit(transaction, done),
+            Err(error) => done(crate::topics::CommitOutcome::Aborted(error)),
+        }
+    }
+}
+
+impl Drop for KafkaLog {
+    fn drop(&mut self) {
+        *self.ended.0.lock() = true;
+        self.ended.1.notify_all();
+        if let Some(keeper) = self.keeper.take()
+            && keeper.thread().id() != std::thread::current().id()
+            && keeper.join().is_err()
+        {
+            tracing::error!("the keeper of the Kafka log panicked");
+        }
+    }
+}
+
+/// What has to be done now and then.
+fn keep(cluster: &Cluster, reader: &Reader, (ended, changed): &(Mutex<bool>, Condvar)) {
+    let mut looked = Instant::now();
+    let mut has_ended = ended.lock();
+    while !*has_ended {
+        changed.wait_for(&mut has_ended, SERVE);
+        parking_lot::MutexGuard::unlocked(&mut has_ended, || {
+            cluster.serve();
+            reader.serve();
+            if looked.elapsed() >= LOOK {
+                looked = Instant::now();
+                for topic in reader.topics() {
+                    // Whoever reads it finds out.
+                    drop(reader.look(topic));
+                }
+            }
+        });
+    }
+}

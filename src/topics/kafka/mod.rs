@@ -1,0 +1,31 @@
+//! The log on a Kafka cluster: an ordinary client of brokers 2.8 and later, through librdkafka.
+//!
+//! ```text
+//!   reads     a queue a partition, filled in the background ─▶ blocks, shared by readers near each other
+//!   commits   one transactional producer an id; what waits goes into one Kafka transaction
+//!   topics    made, described and deleted by an admin client; a TopicId is the cluster's id of the incarnation
+//! ```
+//!
+//! Invariants:
+//! - readers see committed records only; offsets have gaps where transactions ended or were aborted;
+//! - an id of a committer is one transactional id: opening it fences its holder and decides its open transaction;
+//! - what users set as `kafka.*` wins over our settings of the clients.
+//!
+//! Reading order: [`KafkaSettings`], [`KafkaLog`], `cluster`, `committer`, `reader`, `feeder`, `native` (the only
+//! `unsafe`). What a broker does was studied first: `docs/decisions/0003-what-a-real-broker-does.md`.
+
+mod client;
+mod cluster;
+mod committer;
+mod delivery;
+mod feeder;
+mod log;
+mod native;
+mod reader;
+mod record_time;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+pub use log::KafkaLog;
+pub use settings::KafkaSettings;

@@ -1,0 +1,149 @@
+//! The Kafka log against the suite, on a real broker: `THALWEG_KAFKA=host:port` names it (`scripts/kafka start`).
+//! Without one the tests say so and pass.
+
+mod dense;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+
+use self::dense::Dense;
+use super::delivery::Deliveries;
+use super::native::end_transaction;
+use super::{KafkaLog, KafkaSettings, record_time};
+use crate::topics::conformance::{self, MAX_RECORD_BYTES, Subject};
+use crate::topics::memory::Fault;
+use crate::topics::{TopicLog, Transaction};
+
+/// Topics of one test on the broker; they go when the test is over.
+pub(super) struct Broker {
+    settings: KafkaSettings,
+    /// Before all names, so that tests do not meet.
+    prefix: String,
+    log: Arc<KafkaLog>,
+}
+
+impl Broker {
+    /// A test's part of the broker, if there is one.
+    pub(super) fn new() -> Option<Self> {
+        let Some(address) = std::env::var("THALWEG_KAFKA").ok().filter(|address| !address.is_empty()) else {
+            eprintln!("skipped: THALWEG_KAFKA names no broker (scripts/kafka start)");
+            return None;
+        };
+        let settings = KafkaSettings {
+            bootstrap_servers: address,
+            max_record_bytes: MAX_RECORD_BYTES,
+            ..KafkaSettings::default()
+        };
+        let prefix = format!("test-{:08x}-", fastrand::u32(..));
+        let log = Arc::new(KafkaLog::open(settings.clone()).unwrap());
+        Some(Self { settings, prefix, log })
+    }
+
+    pub(super) fn name(&self, topic: &str) -> String {
+        format!("{}{topic}", self.prefix)
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        for name in self.log.topics().unwrap_or_default().into_keys().filter(|name| name.starts_with(&self.prefix)) {
+            drop(self.log.delete_topic(&name));
+        }
+    }
+}
+
+impl Subject for Broker {
+    fn log(&self) -> Arc<dyn TopicLog> {
+        Arc::new(Dense::new(&self.log, &self.settings, &self.prefix))
+    }
+
+    fn reopen(&mut self) {
+        self.log = Arc::new(KafkaLog::open(self.settings.clone()).unwrap());
+    }
+
+    fn pass_time_and_clean(&mut self, _: i64) {
+        unreachable!("a broker's time cannot be moved")
+    }
+
+    fn replicas(&self) -> i16 {
+        1
+    }
+
+    fn fail_next(&mut self, fault: Fault) {
+        match fault {
+            Fault::Fence => drop(self.log().committer("q").unwrap()),
+            Fault::Abort | Fault::UnknownApplied | Fault::UnknownLost => self.log.fail_next(fault),
+        }
+    }
+
+    fn open_transaction(&mut self, transaction: Transaction, commits: bool) -> Box<dyn FnOnce()> {
+        let id = self.name("open");
+        let config = self.settings.producer(Some(&id));
+        let producer: ThreadedProducer<Deliveries> = config.create_with_context(Deliveries::default()).unwrap();
+        producer.init_transactions(Duration::from_secs(10)).unwrap();
+        producer.begin_transaction().unwrap();
+        producer.context().expect(1);
+        for entry in &transaction.records {
+            let topic = self.name(&entry.topic);
+            for record in entry.records.iter() {
+                let (timestamp, headers) = record_time::written(record.timestamp, record.headers);
+                let record = BaseRecord::<[u8], [u8], usize> {
+                    topic: &topic,
+                    partition: Some(entry.partition.0),
+                    payload: record.value,
+                    key: record.key,
+                    timestamp: Some(timestamp),
+                    headers,
+                    delivery_opaque: 0,
+                };
+                producer.send(record).map_err(|(error, _)| error).unwrap();
+            }
+        }
+        producer.flush(Duration::from_secs(10)).unwrap();
+        let log = Arc::clone(&self.log);
+        let entry = transaction.records.into_iter().next().unwrap();
+        let topic = self.name(&entry.topic);
+        Box::new(move || {
+            let (_, last) = producer.context().take().offsets[0].unwrap();
+            end_transaction(&producer, commits, Duration::from_secs(10)).unwrap();
+            // The markers are written behind the answer.
+            log.cluster().committed(vec![(topic, entry.partition, last.next())]);
+        })
+    }
+}
+
+macro_rules! on_a_broker {
+    ($($name:ident)*) => {$(
+        #[test]
+        fn $name() {
+            if let Some(mut broker) = Broker::new() {
+                conformance::$name(&mut broker);
+            }
+        }
+    )*};
+}
+
+// What is left out needs a broker's time to be moved; see below for retention.
+on_a_broker! {
+    a_topic_is_made_described_and_deleted
+    a_topic_made_again_is_another_topic
+    topic_names_and_partition_counts_are_checked
+    reads_give_ranges_in_offset_order
+    nulls_empties_times_and_headers_come_back
+    small_batches_are_gathered_and_large_ones_cut
+    a_transaction_is_atomic_over_topics
+    an_empty_transaction_commits
+    a_transaction_refused_for_one_entry_leaves_nothing
+    an_aborted_commit_can_be_sent_again
+    an_unknown_commit_is_applied_or_lost_whole
+    a_new_committer_fences_the_old
+    a_fenced_committer_stays_fenced
+    readers_stay_behind_an_open_transaction
+    an_aborted_open_transaction_is_never_read
+    notices_name_the_partitions_that_grew
+    commits_of_one_committer_keep_their_order
+    a_record_over_the_limit_is_refused
+    everything_survives_reopening
+}
