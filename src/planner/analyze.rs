@@ -10,7 +10,7 @@ use super::context::PlanContext;
 use super::function_kinds::{calls, is_call};
 use super::group_by;
 use super::join_chain;
-use super::joins::{self, JoinKey, Joined};
+use super::joins::{self, JoinKey, Joined, KeyChoice};
 use super::magic_timestamp;
 use super::names::{NameGenerator, unique};
 use super::partition_by::{self, KeyPart};
@@ -82,8 +82,12 @@ pub(super) fn analyze<'a>(
     if !query.joins.is_empty() {
         let edge = analyzer.scope.source_node().schema;
         let mut joined = joins::analyze(&analyzer, &edge)?;
-        if let JoinKey::Synthetic(ty) = joined.key {
-            joined.key = JoinKey::AnyOf(vec![analyzer.scope.add_synthetic_key(ty)]);
+        if let JoinKey::AnyOf(parts) = &mut joined.key {
+            for part in parts {
+                if let KeyChoice::Synthetic(ty) = part {
+                    *part = KeyChoice::Columns(vec![analyzer.scope.add_synthetic_key(ty.clone())]);
+                }
+            }
         }
         analyzer.joined = Some(joined);
     }
@@ -137,11 +141,7 @@ impl Analyzer<'_> {
             );
         }
         if self.is_persistent() && source.is_table() && source.window.is_some() {
-            return Err(Diagnostic::new(
-                Code::Unsupported,
-                format!("persistent queries on windowed tables are not supported, and {} is one", source.name),
-            )
-            .at(query.from.source.span));
+            compatibility::check_windowed_table(source, self.ctx).map_err(|error| error.at(query.from.source.span))?;
         }
         Ok(())
     }
@@ -162,10 +162,10 @@ impl Analyzer<'_> {
         }
         let key = partition_by::key(self, plan.schema())?;
         let mut select = select::resolve(self, key, plan.schema(), &mut names)?;
-        if let Some(Joined { key: JoinKey::AnyOf(viable), .. }) = &self.joined
+        if let Some(Joined { key: JoinKey::AnyOf(parts), .. }) = &self.joined
             && self.query.partition_by.is_empty()
         {
-            select = select::with_join_key(self, select, viable)?;
+            select = select::with_join_key(self, select, parts)?;
         }
         let repartitioned = select.repartitioned;
         if repartitioned {
@@ -250,7 +250,7 @@ impl Analyzer<'_> {
     }
 
     /// A condition over `edge`, resolved and known to be BOOLEAN.
-    fn condition(&self, clause: &str, condition: &Expr, edge: &EdgeSchema) -> Result<Expr, Diagnostic> {
+    pub(super) fn condition(&self, clause: &str, condition: &Expr, edge: &EdgeSchema) -> Result<Expr, Diagnostic> {
         if self.calls(condition, Kind::Aggregate) {
             return Err(Diagnostic::new(Code::InvalidGrouping, format!("{clause} cannot hold aggregate functions"))
                 .at(condition.span));

@@ -3,10 +3,11 @@
 use super::context::{Compatibility, PlanContext};
 use super::key_access;
 use super::rewrite::columns_of;
+use super::scope::ScopeRelation;
 use crate::catalog::Source;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::functions::aggregate::AggregateFunction;
-use crate::sql::ast::{CreateFunction, Expr, ExprKind, Literal, Query, SelectItem};
+use crate::sql::ast::{CreateFunction, Expr, ExprKind, Join, Literal, Query, SelectItem};
 use crate::types::{Name, SqlType};
 
 fn is_ksqldb(ctx: &PlanContext<'_>) -> bool {
@@ -61,6 +62,76 @@ pub(super) fn check_create_function(create: &CreateFunction, ctx: &PlanContext<'
     Err(Diagnostic::new(Code::Unsupported, "CREATE FUNCTION is not a statement of ksqlDB")
         .with_hint("Set sql.compatibility to 'extended' to use it.")
         .at(create.name.span))
+}
+
+/// What a join of ksqlDB's does not do because of how it deals rows to partitions.
+fn refuse_join(text: impl Into<String>, ctx: &PlanContext<'_>) -> Result<(), Diagnostic> {
+    if !is_ksqldb(ctx) {
+        return Ok(());
+    }
+    Err(Diagnostic::new(Code::InvalidJoin, text).with_hint("Set sql.compatibility to 'extended' to use it."))
+}
+
+/// ksqlDB does not join a source with itself.
+pub(super) fn check_self_join(source: &Name, ctx: &PlanContext<'_>) -> Result<(), Diagnostic> {
+    refuse_join(format!("source {source} is joined to itself, which ksqlDB does not support"), ctx)
+}
+
+/// ksqlDB joins on one equality.
+pub(super) fn check_one_condition(on: &Expr, ctx: &PlanContext<'_>) -> Result<(), Diagnostic> {
+    refuse_join("joins on several conditions are not supported by ksqlDB", ctx).map_err(|error| error.at(on.span))
+}
+
+/// Whether each side of a join condition reads one source only, also where several stand before the join.
+pub(super) fn reads_one_source(ctx: &PlanContext<'_>) -> bool {
+    is_ksqldb(ctx)
+}
+
+/// Whether a table is joined by a cast of its primary key.
+pub(super) fn finds_tables_by_casts(ctx: &PlanContext<'_>) -> bool {
+    !is_ksqldb(ctx)
+}
+
+/// ksqlDB has foreign-key joins at the beginning of a chain only.
+pub(super) fn check_foreign_key_behind_joins(ctx: &PlanContext<'_>) -> Result<(), Diagnostic> {
+    refuse_join("a foreign-key join can only be the first of several joins in ksqlDB", ctx)
+}
+
+/// ksqlDB does not give windowed rows another key, nor joins hopping with tumbling windows.
+pub(super) fn check_windowed_repartition(ctx: &PlanContext<'_>) -> Result<(), Diagnostic> {
+    refuse_join("windowed sources join on their keys only in ksqlDB: they cannot be repartitioned", ctx)
+}
+
+/// ksqlDB's persistent queries do not read windowed tables.
+pub(super) fn check_windowed_table(source: &Source, ctx: &PlanContext<'_>) -> Result<(), Diagnostic> {
+    if !is_ksqldb(ctx) {
+        return Ok(());
+    }
+    Err(Diagnostic::new(
+        Code::Unsupported,
+        format!("persistent queries on windowed tables are not supported by ksqlDB, and {} is one", source.name),
+    )
+    .with_hint("Set sql.compatibility to 'extended' to use it."))
+}
+
+/// ksqlDB joins partition by partition: both sides have the same number.
+pub(super) fn check_partitions(
+    sides: [&ScopeRelation; 2],
+    join: &Join,
+    ctx: &PlanContext<'_>,
+) -> Result<(), Diagnostic> {
+    match sides.map(|side| (ctx.topics)(&side.source.topic).map(|shape| shape.partitions)) {
+        [Some(left), Some(right)] if left != right && is_ksqldb(ctx) => Err(Diagnostic::new(
+            Code::InvalidJoin,
+            format!(
+                "{} and {} cannot be joined: their topics have {left} and {right} partitions",
+                sides[0].source.name, sides[1].source.name
+            ),
+        )
+        .with_hint("Repartition one of them, or set sql.compatibility to 'extended'.")
+        .at(join.span)),
+        _ => Ok(()),
+    }
 }
 
 /// Clauses and columns that a pull query cannot have. What ours will take is refused as not built.

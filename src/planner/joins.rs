@@ -1,18 +1,20 @@
-//! JOIN: the form of conditions, which sources join in which way, and what the result's key may be.
+//! JOIN: which sources join in which way, and what the result's key may be. What ON says is read in `join_condition`.
 
 use std::time::Duration;
 
 use super::analyze::Analyzer;
+use super::compatibility;
 use super::context::PlanContext;
 use super::graph::{self, JoinMethod};
-use super::rewrite::columns_of;
+use super::join_condition::{self, Condition, Equality, reads_nothing_of, reads_only};
+use super::join_windows;
 use super::scope::{Scope, ScopeRelation, ScopeRole};
 use crate::catalog::Source;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::expressions::EdgeSchema;
 use crate::formats::FormatName;
 use crate::sql::ast::{BinaryOp, Expr, ExprKind, Join, JoinKind, Query, SourceKind, Within};
-use crate::types::{Name, SqlType, WindowInfo, WindowType};
+use crate::types::{Name, SqlType, WindowInfo};
 
 /// What the joins of a query make.
 #[derive(Debug)]
@@ -33,102 +35,143 @@ pub(super) struct Step {
     /// Position of the joined source among the relations.
     pub(super) right_index: usize,
     pub(super) kind: graph::JoinKind,
+    /// The primary key of a foreign-key join is filled in by who knows the columns.
     pub(super) method: JoinMethod,
-    /// The left side of the condition; `None` if it is the key that the rows so far have already.
-    pub(super) left: Option<Expr>,
-    pub(super) right: Expr,
-    /// Type of both sides.
-    pub(super) ty: SqlType,
+    /// The left sides of the condition; `None` if they are the key that the rows so far have already.
+    pub(super) left: Option<Vec<Expr>>,
+    pub(super) right: Vec<Expr>,
+    /// Types of both sides.
+    pub(super) types: Vec<SqlType>,
     /// True if rows of the same window meet only.
     pub(super) windowed: bool,
+    /// What else the condition says.
+    pub(super) residual: Option<Residual>,
+}
+
+/// What of a condition is no equality between the sides, where it is exact to look at it.
+#[derive(Debug)]
+pub(super) enum Residual {
+    /// Rows of the result for which it does not hold go.
+    Result(Expr),
+    /// Rows of the left side for which it does not hold meet nobody and leave no trace.
+    Left(Expr),
+    /// The same of the right side.
+    Right(Expr),
+    /// Rows of the result stay, without what this source brought if the condition does not hold.
+    HidesRight(Expr),
+    /// The same of all sources before.
+    HidesLeft(Expr),
 }
 
 /// What may be the key of a join's result.
 #[derive(Debug)]
 pub(super) enum JoinKey {
-    /// Any of these columns, which are all equal; the first one that is projected.
-    AnyOf(Vec<Name>),
+    /// For each part of the key any of these columns, which are all equal: the first one that is projected.
+    AnyOf(Vec<KeyChoice>),
     /// All of these: the primary key of the left table of a foreign-key join.
     AllOf(Vec<Name>),
+}
+
+/// What may be one part of the key.
+#[derive(Debug)]
+pub(super) enum KeyChoice {
+    /// One of these columns.
+    Columns(Vec<Name>),
     /// A column of its own, of this type: no source has one that always holds the key.
     Synthetic(SqlType),
 }
 
-/// One join, taken apart.
-struct Condition<'a> {
-    join: &'a Join,
-    /// Position of the joined source among the relations.
-    right_index: usize,
-    left: Expr,
-    right: Expr,
-    /// Position of the source that `left` reads.
-    left_index: usize,
+/// The key of the rows so far.
+struct HeldKey {
+    parts: Vec<HeldPart>,
+}
+
+/// A part of the key: the expressions that hold it, none after a full outer join.
+#[derive(Debug)]
+struct HeldPart {
+    equal: Vec<Expr>,
+    ty: SqlType,
+}
+
+impl HeldKey {
+    /// The key that the rows of a source have and keep.
+    fn of(relation: &ScopeRelation) -> Self {
+        let keys = relation.columns.iter().filter(|column| column.role == ScopeRole::Key);
+        let part = |edge: &Name, ty: &SqlType| HeldPart { equal: vec![Expr::column(edge.clone())], ty: ty.clone() };
+        Self { parts: keys.map(|column| part(&column.edge, &column.ty)).collect() }
+    }
+
+    /// The equalities in the order of the parts they fix, if they fix each part once and nothing else.
+    fn order<'a>(&self, equalities: &'a [Equality]) -> Option<Vec<&'a Equality>> {
+        if self.parts.is_empty() || self.parts.len() != equalities.len() {
+            return None;
+        }
+        self.parts.iter().map(|part| equalities.iter().find(|one| part.equal.contains(&one.left))).collect()
+    }
 }
 
 /// Checks the joins of a query.
 pub(super) fn analyze(analyzer: &Analyzer<'_>, edge: &EdgeSchema) -> Result<Joined, Diagnostic> {
     let (query, scope) = (analyzer.query, &analyzer.scope);
-    check_sources(query, scope)?;
-    let mut kind = scope.relations[0].source.kind;
-    // The expressions that hold the key of the rows so far; none after a full outer join.
-    let mut equal: Vec<Expr> = Vec::new();
-    if kind == SourceKind::Table
-        && let [only] = key_of(&scope.relations[0]).as_slice()
-    {
-        equal.push(Expr::column(only.clone()));
-    }
-    let mut foreign_key = None;
-    let mut ty = SqlType::String;
+    check_sources(analyzer)?;
+    let first = &scope.relations[0];
+    let mut kind = first.source.kind;
+    // Rows of a stream are dealt anew by every condition; a table's key is what it is.
+    let mut held = if kind == SourceKind::Table { HeldKey::of(first) } else { HeldKey { parts: vec![] } };
     let mut steps: Vec<Step> = Vec::with_capacity(query.joins.len());
     for (index, join) in query.joins.iter().enumerate() {
-        let condition = condition(analyzer, join, index + 1)?;
-        ty = key_type(&condition, analyzer, edge)?;
+        let mut condition = join_condition::analyze(analyzer, join, index + 1, edge)?;
         let right = &scope.relations[condition.right_index];
-        kind = result_kind(&condition, kind, &right.source)?;
-        check_primary_key(&condition, right, kind)?;
-        let keeps_key = equal.contains(&condition.left);
-        let is_foreign = kind == SourceKind::Table && !keeps_key;
+        kind = result_kind(join, kind, &right.source)?;
+        if right.source.is_table() {
+            by_primary_key(&mut condition, join, right, kind, analyzer.ctx)?;
+        }
+        let kept = held.order(&condition.equalities).map(|order| order.into_iter().cloned().collect::<Vec<_>>());
+        let (keeps_key, is_foreign) = (kept.is_some(), kind == SourceKind::Table && kept.is_none());
+        let equalities = kept.unwrap_or_else(|| std::mem::take(&mut condition.equalities));
+        let method = method(join, kind, is_foreign);
+        if is_foreign {
+            check_foreign_key(join, index, scope, analyzer)?;
+        } else {
+            compatibility::check_partitions([first, right], join, analyzer.ctx)?;
+            join_windows::check(analyzer, join, right, &equalities, (index > 0).then_some(keeps_key))?;
+        }
         steps.push(Step {
             right_index: condition.right_index,
-            kind: match join.kind {
-                JoinKind::Inner => graph::JoinKind::Inner,
-                JoinKind::Left => graph::JoinKind::Left,
-                JoinKind::Right => graph::JoinKind::Right,
-                JoinKind::Full => graph::JoinKind::Full,
-            },
-            method: match &join.within {
-                Some(within) => streams(within),
-                None if kind == SourceKind::Stream => JoinMethod::StreamTable,
-                None if is_foreign => JoinMethod::ForeignKey { primary_key: key_of(&scope.relations[0]) },
-                None => JoinMethod::Tables,
-            },
-            left: (steps.is_empty() || !keeps_key).then(|| condition.left.clone()),
-            right: condition.right.clone(),
-            ty: ty.clone(),
+            kind: graph_kind(join.kind),
+            residual: residual(&condition, join, &method, scope)?,
+            method,
+            left: (steps.is_empty() || !keeps_key).then(|| equalities.iter().map(|one| one.left.clone()).collect()),
+            right: equalities.iter().map(|one| one.right.clone()).collect(),
+            types: equalities.iter().map(|one| one.ty.clone()).collect(),
             windowed: right.source.window.is_some(),
         });
         if is_foreign {
-            check_foreign_key(&condition, index, scope)?;
-            foreign_key = Some(key_of(&scope.relations[0]));
             continue;
         }
-        check_partitions(scope, &condition, analyzer.ctx)?;
-        check_windows(&condition, scope, index)?;
         if !keeps_key {
-            equal = vec![condition.left];
+            let part = |one: &Equality| HeldPart { equal: vec![one.left.clone()], ty: one.ty.clone() };
+            held.parts = equalities.iter().map(part).collect();
         }
-        equal.push(condition.right);
-        if join.kind == JoinKind::Full {
-            equal.clear();
+        for (part, one) in held.parts.iter_mut().zip(equalities) {
+            part.equal.push(one.right);
+            if join.kind == JoinKind::Full {
+                part.equal.clear();
+            }
         }
     }
-    let viable: Vec<Name> = equal.iter().filter_map(as_column).collect();
-    let key = match foreign_key {
-        Some(key) if query.joins.len() == 1 => JoinKey::AllOf(key),
-        _ if viable.is_empty() => JoinKey::Synthetic(ty),
-        _ => JoinKey::AnyOf(viable),
+    let all_foreign = steps.iter().all(|step| matches!(step.method, JoinMethod::ForeignKey { .. }));
+    let key = if all_foreign {
+        JoinKey::AllOf(key_of(first))
+    } else {
+        JoinKey::AnyOf(held.parts.into_iter().map(choice).collect())
     };
-    Ok(Joined { kind, window: scope.relations[0].source.window, key, steps })
+    Ok(Joined { kind, window: first.source.window, key, steps })
+}
+
+fn choice(part: HeldPart) -> KeyChoice {
+    let columns: Vec<Name> = part.equal.iter().filter_map(as_column).collect();
+    if columns.is_empty() { KeyChoice::Synthetic(part.ty) } else { KeyChoice::Columns(columns) }
 }
 
 /// Why the joins cannot run yet, once the sink is known to be right.
@@ -144,6 +187,24 @@ pub(super) fn unbuilt(joined: &Joined, query: &Query) -> Option<Diagnostic> {
     })
 }
 
+fn graph_kind(kind: JoinKind) -> graph::JoinKind {
+    match kind {
+        JoinKind::Inner => graph::JoinKind::Inner,
+        JoinKind::Left => graph::JoinKind::Left,
+        JoinKind::Right => graph::JoinKind::Right,
+        JoinKind::Full => graph::JoinKind::Full,
+    }
+}
+
+fn method(join: &Join, result: SourceKind, is_foreign: bool) -> JoinMethod {
+    match &join.within {
+        Some(within) => streams(within),
+        None if result == SourceKind::Stream => JoinMethod::StreamTable,
+        None if is_foreign => JoinMethod::ForeignKey { primary_key: vec![] },
+        None => JoinMethod::Tables,
+    }
+}
+
 /// How two streams are joined. Without a GRACE PERIOD rows wait as long as older versions of Kafka Streams let them.
 fn streams(within: &Within) -> JoinMethod {
     const DAY_MS: i64 = 86_400_000;
@@ -157,24 +218,23 @@ fn streams(within: &Within) -> JoinMethod {
     }
 }
 
-/// Every source once, and in a format that joins can read.
-fn check_sources(query: &Query, scope: &Scope) -> Result<(), Diagnostic> {
+/// Every source under a name of its own, and in a format that joins can read.
+fn check_sources(analyzer: &Analyzer<'_>) -> Result<(), Diagnostic> {
+    let (query, scope) = (analyzer.query, &analyzer.scope);
     for (index, relation) in scope.relations.iter().enumerate() {
         let span = match index {
             0 => query.from.source.span,
             joined => query.joins[joined - 1].relation.source.span,
         };
-        if let Some(other) = scope.relations[..index].iter().find(|other| other.source.name == relation.source.name) {
-            return Err(Diagnostic::new(
-                Code::InvalidJoin,
-                format!("source {} is joined to itself, which is not supported", other.source.name),
-            )
-            .at(span));
+        let before = &scope.relations[..index];
+        if before.iter().any(|other| other.source.name == relation.source.name) {
+            compatibility::check_self_join(&relation.source.name, analyzer.ctx).map_err(|error| error.at(span))?;
         }
-        if scope.relations[..index].iter().any(|other| other.alias == relation.alias) {
-            return Err(
-                Diagnostic::new(Code::DuplicateName, format!("alias {} is given twice", relation.alias)).at(span)
-            );
+        if before.iter().any(|other| other.alias == relation.alias) {
+            let error = Diagnostic::new(Code::DuplicateName, format!("alias {} is given twice", relation.alias));
+            let is_self = before.iter().any(|other| other.source.name == relation.source.name);
+            let hint = format!("Give it another alias: {} AS ….", relation.source.name);
+            return Err(if is_self { error.with_hint(hint) } else { error }.at(span));
         }
         if relation.source.value.format == FormatName::Kafka {
             return Err(Diagnostic::new(
@@ -187,163 +247,129 @@ fn check_sources(query: &Query, scope: &Scope) -> Result<(), Diagnostic> {
     Ok(())
 }
 
-/// `exprA = exprB`, with the joined source on one side and another on the other side.
-fn condition<'a>(analyzer: &Analyzer<'_>, join: &'a Join, right_index: usize) -> Result<Condition<'a>, Diagnostic> {
-    let scope = &analyzer.scope;
-    let invalid = |text: String| Diagnostic::new(Code::InvalidJoin, text).at(join.on.span);
-    let (one, other) = match &join.on.kind {
-        ExprKind::Binary { op: BinaryOp::Equal, left, right } => (left, right),
-        ExprKind::Binary { op: BinaryOp::And | BinaryOp::Or, .. } => {
-            return Err(invalid("joins on several conditions are not supported".to_owned()));
-        }
-        _ => return Err(invalid("a join condition must be an equality".to_owned())),
-    };
-    let (one, other) = (analyzer.resolve(one)?, analyzer.resolve(other)?);
-    let (one_index, other_index) = (only_source(&one, scope)?, only_source(&other, scope)?);
-    if one_index == other_index {
-        let name = &scope.relations[one_index].alias;
-        return Err(invalid(format!("both sides of the join condition read {name}: they must read different sources")));
-    }
-    let (left, right, left_index) = if other_index == right_index {
-        (one, other, one_index)
-    } else if one_index == right_index {
-        (other, one, other_index)
-    } else {
-        let joined = &scope.relations[right_index].alias;
-        return Err(invalid(format!("the join condition does not read {joined}, which it joins")));
-    };
-    if left_index > right_index {
-        let later = &scope.relations[left_index].alias;
-        return Err(invalid(format!("the join condition reads {later}, which is joined later")));
-    }
-    Ok(Condition { join, right_index, left, right, left_index })
-}
-
-/// The one source that an expression reads.
-fn only_source(expr: &Expr, scope: &Scope) -> Result<usize, Diagnostic> {
-    let mut sources: Vec<usize> = columns_of(expr).iter().filter_map(|name| scope.relation_of(name)).collect();
-    sources.sort_unstable();
-    sources.dedup();
-    match sources.as_slice() {
-        [only] => Ok(*only),
-        _ => Err(Diagnostic::new(Code::InvalidJoin, "each side of a join condition must read exactly one source")
-            .at(expr.span)),
-    }
-}
-
-/// The type of the key that both sides give.
-fn key_type(condition: &Condition<'_>, analyzer: &Analyzer<'_>, edge: &EdgeSchema) -> Result<SqlType, Diagnostic> {
-    let left = analyzer.expression_type(&condition.left, edge)?;
-    let right = analyzer.expression_type(&condition.right, edge)?;
-    if left == right {
-        return Ok(left);
-    }
-    Err(Diagnostic::new(
-        Code::InvalidJoin,
-        format!("the sides of the join condition have different types: {left} and {right}"),
-    )
-    .with_hint("CAST one of them.")
-    .at(condition.join.on.span))
-}
-
 /// What joining makes, if these kinds join this way.
-fn result_kind(condition: &Condition<'_>, left: SourceKind, right: &Source) -> Result<SourceKind, Diagnostic> {
-    let join = condition.join;
-    let invalid = |text: &str| Err(Diagnostic::new(Code::InvalidJoin, text).at(join.span));
+fn result_kind(join: &Join, left: SourceKind, right: &Source) -> Result<SourceKind, Diagnostic> {
+    let invalid = |text: &str, hint: &str| Err(Diagnostic::new(Code::InvalidJoin, text).with_hint(hint).at(join.span));
     match (left, right.kind) {
-        (SourceKind::Table, SourceKind::Stream) => {
-            invalid("a table cannot be joined with a stream: write the stream first")
-        }
+        (SourceKind::Table, SourceKind::Stream) => invalid(
+            "a table cannot be joined with a stream: write the stream first",
+            "Write FROM the stream JOIN the table.",
+        ),
         (SourceKind::Stream, SourceKind::Stream) => match join.within {
             Some(_) => Ok(SourceKind::Stream),
-            None => invalid("a join of two streams needs a WITHIN clause"),
+            None => invalid(
+                "a join of two streams needs a WITHIN clause",
+                "Say how far apart rows may lie that meet: JOIN … WITHIN 1 HOUR ON ….",
+            ),
         },
-        (_, SourceKind::Table) if join.within.is_some() => invalid("a WITHIN clause is only for joins of two streams"),
-        (SourceKind::Stream, SourceKind::Table) if matches!(join.kind, JoinKind::Full | JoinKind::Right) => {
-            invalid("a stream and a table join as INNER or LEFT only")
-        }
+        (_, SourceKind::Table) if join.within.is_some() => invalid(
+            "a WITHIN clause is only for joins of two streams",
+            "Leave it out: a row meets the table's row of the moment.",
+        ),
+        (SourceKind::Stream, SourceKind::Table) if matches!(join.kind, JoinKind::Full | JoinKind::Right) => invalid(
+            "a stream and a table join as INNER or LEFT only",
+            "A table's row that no row of the stream meets is no event; use LEFT JOIN.",
+        ),
         (left, SourceKind::Table) => Ok(left),
     }
 }
 
-/// A joined table is found by its primary key, which is one column.
-fn check_primary_key(condition: &Condition<'_>, right: &ScopeRelation, result: SourceKind) -> Result<(), Diagnostic> {
-    if !right.source.is_table() {
-        return Ok(());
+/// A joined table is found by its primary key: puts the equalities in its order; what else there is remains.
+fn by_primary_key(
+    condition: &mut Condition,
+    join: &Join,
+    right: &ScopeRelation,
+    result: SourceKind,
+    ctx: &PlanContext<'_>,
+) -> Result<(), Diagnostic> {
+    let mut ordered = Vec::new();
+    let mut rest = std::mem::take(&mut condition.equalities);
+    for column in right.columns.iter().filter(|column| column.role == ScopeRole::Key) {
+        match rest.iter().position(|one| finds_key(one, &column.edge, &column.ty, ctx)) {
+            Some(at) => ordered.push(rest.remove(at)),
+            None => {
+                let what = if result == SourceKind::Table { "the right table" } else { "the table" };
+                return Err(Diagnostic::new(
+                    Code::InvalidJoin,
+                    format!("the join condition must read the primary key of {what}, and nothing else of it"),
+                )
+                .with_detail(format!("The primary key of {} is {}.", right.alias, key_names(right).join(", ")))
+                .at(join.on.span));
+            }
+        }
     }
-    let key = key_of(right);
-    if matches!(key.as_slice(), [only] if is_column(&condition.right, only)) {
-        return Ok(());
-    }
-    let what = if result == SourceKind::Table { "the right table" } else { "the table" };
-    Err(Diagnostic::new(
-        Code::InvalidJoin,
-        format!("the join condition must read the primary key of {what}, and nothing else of it"),
-    )
-    .with_detail(format!("The primary key of {} is {}.", right.alias, key_names(right).join(", ")))
-    .at(condition.join.on.span))
-}
-
-fn check_foreign_key(condition: &Condition<'_>, index: usize, scope: &Scope) -> Result<(), Diagnostic> {
-    let invalid = |text: &str| Err(Diagnostic::new(Code::InvalidJoin, text).at(condition.join.span));
-    if index > 0 {
-        return invalid("a foreign-key join can only be the first of several joins");
-    }
-    if matches!(condition.join.kind, JoinKind::Full | JoinKind::Right) {
-        return invalid("tables join on a foreign key as INNER or LEFT only");
-    }
-    if [condition.left_index, condition.right_index].iter().any(|&i| scope.relations[i].source.window.is_some()) {
-        return invalid("foreign-key joins of windowed tables are not supported");
-    }
+    condition.equalities = ordered;
+    condition.residual.extend(rest.iter().map(Equality::to_expr));
     Ok(())
 }
 
-/// Rows that meet are in partitions of the same number.
-fn check_partitions(scope: &Scope, condition: &Condition<'_>, ctx: &PlanContext<'_>) -> Result<(), Diagnostic> {
-    let sides = [&scope.relations[0], &scope.relations[condition.right_index]];
-    let partitions = sides.map(|side| (ctx.topics)(&side.source.topic).map(|shape| shape.partitions));
-    match partitions {
-        [Some(left), Some(right)] if left != right => Err(Diagnostic::new(
-            Code::InvalidJoin,
-            format!(
-                "{} and {} cannot be joined: their topics have {left} and {right} partitions",
-                sides[0].source.name, sides[1].source.name
-            ),
-        )
-        .with_hint("Repartition one of them.")
-        .at(condition.join.span)),
-        _ => Ok(()),
+/// True if the right side is this key column, or a cast of it that keeps different keys different.
+fn finds_key(one: &Equality, key: &Name, from: &SqlType, ctx: &PlanContext<'_>) -> bool {
+    match &one.right.kind {
+        ExprKind::Cast { operand, .. } if is_column(operand, key) => {
+            let keeps_apart = match from {
+                SqlType::Boolean | SqlType::Date | SqlType::Time | SqlType::BigInt => one.ty == SqlType::String,
+                SqlType::Integer => matches!(one.ty, SqlType::BigInt | SqlType::Double | SqlType::String),
+                _ => false,
+            };
+            keeps_apart && compatibility::finds_tables_by_casts(ctx)
+        }
+        _ => is_column(&one.right, key),
     }
 }
 
-/// Windowed sources join windowed ones of the same kind, on their keys.
-fn check_windows(condition: &Condition<'_>, scope: &Scope, index: usize) -> Result<(), Diagnostic> {
-    let left = &scope.relations[condition.left_index];
-    let right = &scope.relations[condition.right_index];
-    let invalid = |text: String| Err(Diagnostic::new(Code::InvalidJoin, text).at(condition.join.span));
-    let is_session = |window: WindowInfo| window.window_type == WindowType::Session;
-    match (left.source.window, right.source.window) {
-        (None, None) => return Ok(()),
-        (Some(one), Some(other)) if is_session(one) == is_session(other) => {}
-        (Some(one), Some(other)) => {
-            return invalid(format!(
-                "{} has {} windows and {} has {}: they cannot be joined",
-                left.alias, one.window_type, right.alias, other.window_type
-            ));
+/// Where the rest of a condition is looked at. A row that has no partner because of it must not be lost.
+fn residual(
+    condition: &Condition,
+    join: &Join,
+    method: &JoinMethod,
+    scope: &Scope,
+) -> Result<Option<Residual>, Diagnostic> {
+    let Some(rest) = condition.residual.iter().cloned().reduce(and) else { return Ok(None) };
+    let right = condition.right_index;
+    let meets_one = !matches!(method, JoinMethod::Streams { .. });
+    let found = match join.kind {
+        JoinKind::Inner => Residual::Result(rest),
+        // A row has one partner at most, so it is known whether it has none.
+        JoinKind::Left if meets_one => Residual::HidesRight(rest),
+        JoinKind::Right if meets_one => Residual::HidesLeft(rest),
+        JoinKind::Left if reads_only(&rest, right, scope) => Residual::Right(rest),
+        JoinKind::Right if reads_nothing_of(&rest, right, scope) => Residual::Left(rest),
+        JoinKind::Left | JoinKind::Right | JoinKind::Full => {
+            let (what, other) = match join.kind {
+                JoinKind::Full => ("FULL OUTER", "equalities"),
+                JoinKind::Left => ("LEFT", "equalities and conditions on the right stream"),
+                JoinKind::Inner | JoinKind::Right => ("RIGHT", "equalities and conditions on the left stream"),
+            };
+            return Err(Diagnostic::new(
+                Code::InvalidJoin,
+                format!("the condition of this {what} JOIN can hold {other} only"),
+            )
+            .with_detail("Whether a row has no partner at all would be known too late.")
+            .with_hint("Write it as INNER JOIN, or put the condition into WHERE.")
+            .at(join.on.span));
         }
-        (Some(_), None) => {
-            return invalid(format!("{} is windowed and {} is not: they cannot be joined", left.alias, right.alias));
-        }
-        (None, Some(_)) => {
-            return invalid(format!("{} is windowed and {} is not: they cannot be joined", right.alias, left.alias));
-        }
+    };
+    Ok(Some(found))
+}
+
+fn and(left: Expr, right: Expr) -> Expr {
+    let span = left.span;
+    Expr::new(ExprKind::Binary { op: BinaryOp::And, left: Box::new(left), right: Box::new(right) }, span)
+}
+
+fn check_foreign_key(join: &Join, index: usize, scope: &Scope, analyzer: &Analyzer<'_>) -> Result<(), Diagnostic> {
+    let invalid = |text: &str| Err(Diagnostic::new(Code::InvalidJoin, text).at(join.span));
+    if index > 0 {
+        compatibility::check_foreign_key_behind_joins(analyzer.ctx).map_err(|error| error.at(join.span))?;
     }
-    let on_key = |side: &ScopeRelation, expr: &Expr| matches!(key_of(side).as_slice(), [only] if is_column(expr, only));
-    let same_size = left.source.window == right.source.window;
-    if on_key(right, &condition.right) && (index > 0 || on_key(left, &condition.left)) && same_size {
-        return Ok(());
+    if matches!(join.kind, JoinKind::Full | JoinKind::Right) {
+        return invalid("tables join on a foreign key as INNER or LEFT only");
     }
-    invalid("windowed sources join on their keys and equal windows only: they cannot be repartitioned".to_owned())
+    if scope.relations[..=index + 1].iter().any(|relation| relation.source.window.is_some()) {
+        return invalid("foreign-key joins of windowed tables are not supported");
+    }
+    Ok(())
 }
 
 /// The key columns of a source, as the edge calls them.
@@ -357,7 +383,7 @@ fn key_names(relation: &ScopeRelation) -> Vec<String> {
     keys.map(|column| column.name.to_string()).collect()
 }
 
-fn is_column(expr: &Expr, name: &Name) -> bool {
+pub(super) fn is_column(expr: &Expr, name: &Name) -> bool {
     as_column(expr).as_ref() == Some(name)
 }
 

@@ -17,11 +17,11 @@ use super::graph::{
     ProjectColumn, SinkOutput, SourceColumn, SourceInput, Stage,
 };
 use super::names::unique;
-use super::plan::{AggregateNode, FlatMapNode, JoinNode, PartitionByNode, Plan, SinkNode, SourceNode};
+use super::plan::{AggregateNode, FlatMapNode, Hiding, JoinNode, PartitionByNode, Plan, SinkNode, SourceNode};
 use super::rewrite::columns_of;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::expressions::{EdgeColumn, EdgeSchema};
-use crate::sql::ast::Expr;
+use crate::sql::ast::{Expr, ExprKind};
 use crate::types::{Name, SqlType};
 
 /// The name of the operator that computes new keys.
@@ -191,6 +191,8 @@ impl Stages {
     /// Both sides are dealt by their keys to one stage; a foreign-key join is dealt on to the left table's key.
     fn join(&mut self, node: &JoinNode, wanted: &Wanted, old: OldRows) -> Result<EdgeSchema, Diagnostic> {
         let joining = &node.joining;
+        let reads = node.hiding.iter().map(|hiding| &hiding.unless);
+        let wanted = &with_reads(wanted, reads);
         let (by_foreign_key, primary_key) = match &joining.method {
             JoinMethod::ForeignKey { primary_key } => (true, &primary_key[..]),
             JoinMethod::Streams { .. } | JoinMethod::StreamTable | JoinMethod::Tables => (false, &[][..]),
@@ -230,12 +232,31 @@ impl Stages {
         let key = joining.key.iter().filter_map(|name| edge_column(&node.schema, name));
         let columns = key.chain(left.columns().iter().cloned()).chain(right.columns().iter().cloned()).collect();
         let edge = self.operator("Join", OperatorKind::Join(joining.clone()), EdgeSchema::new(columns))?;
-        let Some(version) = version else { return Ok(edge) };
+        let Some(version) = version else { return self.hide(node.hiding.as_ref(), edge) };
         self.exchange(&edge, &joining.key, "Resolve")?;
         self.set_encoding(keeps_old);
         let resolved = edge.columns().iter().filter(|column| column.name != version).cloned().collect();
         let resolve = OperatorKind::Resolve { key: joining.key.clone(), version };
-        self.operator("Resolve", resolve, EdgeSchema::new(resolved))
+        let edge = self.operator("Resolve", resolve, EdgeSchema::new(resolved))?;
+        self.hide(node.hiding.as_ref(), edge)
+    }
+
+    /// Columns become NULL where the condition of a join does not hold.
+    fn hide(&mut self, hiding: Option<&Hiding>, edge: EdgeSchema) -> Result<EdgeSchema, Diagnostic> {
+        let Some(Hiding { columns, unless }) = hiding else { return Ok(edge) };
+        let column = |column: &EdgeColumn| {
+            let name = column.name.clone();
+            let shown = Expr::column(name.clone());
+            let expr = if columns.contains(&name) {
+                let branches = vec![(unless.clone(), shown)];
+                Expr::new(ExprKind::Case { operand: None, branches, otherwise: None }, unless.span)
+            } else {
+                shown
+            };
+            ProjectColumn { name, expr, needs_value: false }
+        };
+        let columns = edge.columns().iter().map(column).collect();
+        self.operator("JoinCondition", OperatorKind::Project { columns }, edge)
     }
 
     /// One side of a join, up to before the exchange by its key.

@@ -27,6 +27,8 @@ mod function_kinds;
 mod group_by;
 mod insert_select;
 mod join_chain;
+mod join_condition;
+mod join_windows;
 mod joins;
 mod key_access;
 mod lower;

@@ -107,8 +107,19 @@ pub struct JoinNode {
     pub right_computed: Vec<ProjectColumn>,
     /// Keys, kind and method.
     pub joining: Joining,
+    /// What the result does without where a condition beside the key does not hold.
+    pub hiding: Option<Hiding>,
     /// Key columns, left columns, right columns.
     pub schema: EdgeSchema,
+}
+
+/// Columns that are NULL where a condition does not hold: rows met by their key, but are no partners.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hiding {
+    /// Columns of the join's edge.
+    pub columns: Vec<Name>,
+    /// BOOLEAN expression over the join's edge.
+    pub unless: Expr,
 }
 
 /// Computes the columns of the result.

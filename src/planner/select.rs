@@ -2,6 +2,7 @@
 
 use super::analyze::Analyzer;
 use super::define_source::is_pseudo_column;
+use super::joins::KeyChoice;
 use super::names::NameGenerator;
 use super::partition_by::{Key, KeyPart};
 use super::scope::{ScopeColumn, ScopeRole};
@@ -71,7 +72,12 @@ pub(super) fn resolve(
     let key_names: Vec<Name> = parts
         .iter()
         .enumerate()
-        .map(|(index, part)| explicit(index).unwrap_or_else(|| names.name(&part.written)))
+        .map(|(index, part)| match explicit(index) {
+            Some(name) => name,
+            // Stars over joins name columns by their sources.
+            None if analyzer.joined.is_some() && part.computed.is_none() => part.edge.clone(),
+            None => names.name(&part.written),
+        })
         .collect();
     let mut columns = Vec::with_capacity(drafts.len());
     for draft in drafts {
@@ -172,6 +178,10 @@ fn star(
         })
         .collect();
     let joins = analyzer.joined.is_some();
+    if joins && !analyzer.query.partition_by.is_empty() {
+        columns.extend(partitioned_join_star(analyzer, key, span));
+        return columns;
+    }
     let all = || analyzer.scope.relations.iter().flat_map(|relation| &relation.columns);
     let mut add = |role: ScopeRole| {
         for found in all().filter(|column| column.role == role) {
@@ -191,6 +201,23 @@ fn star(
         add(ScopeRole::Key);
     }
     columns
+}
+
+/// What `*` holds beside the key when PARTITION BY is applied to a join: all columns that flow, source by source, the
+/// pseudo columns among them; a key that no source has comes last.
+fn partitioned_join_star(analyzer: &Analyzer<'_>, key: &[KeyPart], span: Span) -> Vec<SelectColumn> {
+    let roles = [ScopeRole::Value, ScopeRole::Header, ScopeRole::Pseudo, ScopeRole::Key];
+    let relations = || analyzer.scope.relations.iter();
+    let of_sources = relations().flat_map(|relation| {
+        roles.into_iter().flat_map(|role| relation.columns.iter().filter(move |column| column.role == role))
+    });
+    let synthetic = |column: &&ScopeColumn| column.role == ScopeRole::SyntheticKey;
+    let synthetic = relations().flat_map(|relation| &relation.columns).filter(synthetic);
+    of_sources
+        .chain(synthetic)
+        .filter(|found| key.iter().all(|part| part.edge != found.edge))
+        .map(|found| star_column(&found.edge, found, None, span))
+        .collect()
 }
 
 fn star_column(name: &Name, found: &ScopeColumn, key: Option<usize>, span: Span) -> SelectColumn {
@@ -219,34 +246,52 @@ fn join_star(analyzer: &Analyzer<'_>, alias: Option<&Name>, key: &[KeyPart], spa
     columns
 }
 
-/// The key of a join's result: the first of the viable columns that is projected.
+/// The key of a join's result: for each part the first of its columns that is projected.
 pub(super) fn with_join_key(
     analyzer: &Analyzer<'_>,
     mut select: Selected,
-    viable: &[Name],
+    parts: &[KeyChoice],
 ) -> Result<Selected, Diagnostic> {
     let is = |column: &SelectColumn, edge: &Name| column.expr == Expr::column(edge.clone());
-    let Some(edge) = viable.iter().find(|edge| select.columns.iter().any(|column| is(column, edge))) else {
-        if !analyzer.is_persistent() {
-            return Ok(select);
+    let mut key = Vec::with_capacity(parts.len());
+    for (index, part) in parts.iter().enumerate() {
+        let KeyChoice::Columns(viable) = part else { continue };
+        let Some(edge) = viable.iter().find(|edge| select.columns.iter().any(|column| is(column, edge))) else {
+            if !analyzer.is_persistent() {
+                return Ok(select);
+            }
+            return Err(missing_join_key(analyzer, viable));
+        };
+        for column in select.columns.iter_mut().filter(|column| is(column, edge)) {
+            column.key = Some(index);
         }
-        let listed: Vec<_> = viable.iter().map(|edge| shown(analyzer, edge)).collect();
-        return Err(Diagnostic::new(
-            Code::InvalidProjection,
-            format!("the SELECT list must hold the join expression {}", listed.join(" or ")),
-        )
-        .with_detail("It is the key of the result.")
-        .at(analyzer.query.span));
-    };
-    for column in select.columns.iter_mut().filter(|column| is(column, edge)) {
-        column.key = Some(0);
+        key.push(KeyPart::column(edge, edge));
     }
-    select.key = vec![KeyPart::column(edge, edge)];
+    select.key = key;
     Ok(select)
 }
 
+fn missing_join_key(analyzer: &Analyzer<'_>, viable: &[Name]) -> Diagnostic {
+    let listed: Vec<_> = viable.iter().map(|edge| shown(analyzer, edge)).collect();
+    let first = listed.first().cloned().unwrap_or_default();
+    let is_synthetic =
+        |edge: &Name| analyzer.scope.by_edge(edge).is_some_and(|column| column.role == ScopeRole::SyntheticKey);
+    let detail = if viable.iter().any(is_synthetic) {
+        "It is the key of the result: a column of its own, because no column of a source always holds it."
+    } else {
+        "It is the key of the result."
+    };
+    Diagnostic::new(
+        Code::InvalidProjection,
+        format!("the SELECT list must hold the join expression {}", listed.join(" or ")),
+    )
+    .with_detail(detail)
+    .with_hint(format!("Write SELECT {first}, ….",))
+    .at(analyzer.query.span)
+}
+
 /// A column of the edge as statements write it.
-fn shown(analyzer: &Analyzer<'_>, edge: &Name) -> String {
+pub(super) fn shown(analyzer: &Analyzer<'_>, edge: &Name) -> String {
     match (analyzer.scope.by_edge(edge), analyzer.scope.relation_of(edge)) {
         (Some(column), Some(relation)) if column.role != ScopeRole::SyntheticKey => {
             format!("{}.{}", analyzer.scope.relations[relation].alias, column.name)
