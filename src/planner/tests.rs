@@ -27,12 +27,13 @@ enum Planned {
     Nothing,
 }
 
-/// Plans statements one after the other over a catalog that they fill; topics have 4 partitions and all exist, save
-/// those whose name begins with `new`.
+/// Plans statements one after the other over a catalog that they fill; topics have 4 partitions, those whose name
+/// begins with `seven` 7, and all exist, save those whose name begins with `new`.
 fn plan_with(sql: &str, settings: &PlanSettings) -> Result<Planned, Diagnostic> {
     let functions = FunctionRegistry::builtin();
     let topics = |name: &str| {
-        let shape = TopicShape { partitions: 4, replicas: 1, retention_ms: None };
+        let partitions = if name.starts_with("seven") { 7 } else { 4 };
+        let shape = TopicShape { partitions, replicas: 1, retention_ms: None };
         (!name.starts_with("new") && name.chars().next().is_some_and(char::is_lowercase)).then_some(shape)
     };
     let ctx = PlanContext { functions: &functions, settings, topics: &topics };

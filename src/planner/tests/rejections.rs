@@ -57,13 +57,6 @@ fn clauses_that_do_not_go_together_are_refused() {
     );
     check_refused(&format!("{S} CREATE STREAM o AS SELECT * FROM s EMIT FINAL;"), Code::InvalidWindow, "EMIT FINAL");
     check_refused(&format!("{S} CREATE STREAM o AS SELECT * FROM s LIMIT 1;"), Code::Unsupported, "LIMIT");
-    check_refused(
-        "CREATE TABLE w (k INT PRIMARY KEY, v INT)
-            WITH (kafka_topic='w', value_format='JSON', window_type='SESSION');
-         CREATE TABLE o AS SELECT * FROM w;",
-        Code::Unsupported,
-        "persistent queries on windowed tables",
-    );
 }
 
 #[test]
