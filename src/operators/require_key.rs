@@ -1,4 +1,4 @@
-//! Drops rows that cannot be grouped.
+//! Drops rows that cannot be grouped or joined with others.
 
 use datafusion::arrow::array::{Array, BooleanArray};
 use datafusion::arrow::buffer::BooleanBuffer;
@@ -11,7 +11,7 @@ use super::aggregate::column;
 use super::filter::keep;
 use super::{Operator, Output, Port, RowError, Step};
 
-/// The guard before an aggregation: rows with a NULL in a column of the key go and are reported, null rows of a stream
+/// The guard before an aggregation or a join of streams: rows with a NULL in a column of the key go and are reported, null rows of a stream
 /// go in silence.
 ///
 /// Keeps no state. An update of which one side goes becomes a delete or an insert, as in a filter. Cost: a look at the
@@ -52,7 +52,7 @@ impl Operator for RequireKey {
                     out.errors.push(RowError {
                         partition: input.meta.partition[row],
                         offset: input.meta.offset[row],
-                        expression: "GROUP BY".to_owned(),
+                        expression: "key".to_owned(),
                         message: format!("{name} is NULL: the row is left out"),
                     });
                 }

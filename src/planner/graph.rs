@@ -166,7 +166,8 @@ pub enum OperatorKind {
         calls: Vec<ProjectColumn>,
     },
     /// Drops rows that cannot be grouped: those with a NULL in one of these columns, and null rows of a stream. An
-    /// update of which one side goes becomes a delete or an insert. Stands before the exchange of an aggregation.
+    /// update of which one side goes becomes a delete or an insert. Stands before the exchange of an aggregation, and
+    /// before those of a join of streams.
     RequireKey {
         /// Columns of the edge.
         key: Vec<Name>,

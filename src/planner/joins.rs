@@ -178,10 +178,9 @@ fn choice(part: HeldPart) -> KeyChoice {
 pub(super) fn unbuilt(joined: &Joined, query: &Query) -> Option<Diagnostic> {
     joined.steps.iter().zip(&query.joins).find_map(|(step, join)| {
         let what = match step.method {
-            JoinMethod::Streams { .. } => "JOIN of two streams",
             // The operator is there; what is missing is that rows of both sides are taken in the order of their time.
             JoinMethod::StreamTable => "JOIN of a stream with a table",
-            JoinMethod::Tables | JoinMethod::ForeignKey { .. } => return None,
+            JoinMethod::Streams { .. } | JoinMethod::Tables | JoinMethod::ForeignKey { .. } => return None,
         };
         Some(Diagnostic::not_implemented(what).at(join.span))
     })

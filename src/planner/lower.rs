@@ -211,7 +211,7 @@ impl Stages {
         } else {
             None
         };
-        self.exchange(&left, &joining.left_key, "Join")?;
+        self.exchange_to_join(&left, &joining.method, &joining.left_key)?;
         let left_inputs = self.open.take().map(|stage| stage.inputs).ok_or_else(no_stage)?;
         let right = self.join_side(
             &node.right,
@@ -220,7 +220,7 @@ impl Stages {
             (wanted, &node.schema),
             OldRows::Dropped,
         )?;
-        self.exchange(&right, &joining.right_key, "Join")?;
+        self.exchange_to_join(&right, &joining.method, &joining.right_key)?;
         let stage = self.open.as_mut().ok_or_else(no_stage)?;
         stage.inputs.splice(0..0, left_inputs);
         let keeps_old = if old == OldRows::Wanted { Encoding::Changelog } else { Encoding::Upsert };
@@ -257,6 +257,14 @@ impl Stages {
         };
         let columns = edge.columns().iter().map(column).collect();
         self.operator("JoinCondition", OperatorKind::Project { columns }, edge)
+    }
+
+    /// Deals one side of a join by its key. Rows of streams without one meet nobody, and time does not go on with them.
+    fn exchange_to_join(&mut self, edge: &EdgeSchema, method: &JoinMethod, key: &[Name]) -> Result<(), Diagnostic> {
+        if matches!(method, JoinMethod::Streams { .. }) {
+            self.operator("RequireKey", OperatorKind::RequireKey { key: key.to_vec() }, edge.clone())?;
+        }
+        self.exchange(edge, key, "Join")
     }
 
     /// One side of a join, up to before the exchange by its key.

@@ -294,6 +294,43 @@ impl GroupTable {
         window.table.find(widened(hash), is).map(|entry| entry.group)
     }
 
+    /// Appends to `out` the group of each entry, if there is one. Entry `i` is the key of row `rows[i]` in the window that
+    /// starts at `starts[i]`.
+    pub fn find_each(&self, keys: &KeyBatch, rows: &[u32], starts: &[i64], out: &mut Vec<Option<GroupNumber>>) {
+        match &keys.keys {
+            Keys::Int32(reader) => self.find_present(reader, &keys.hashes, rows, starts, out),
+            Keys::Int64(reader) => self.find_present(reader, &keys.hashes, rows, starts, out),
+            Keys::Text(reader) => self.find_present(reader, &keys.hashes, rows, starts, out),
+            Keys::Row(reader) => self.find_present(reader, &keys.hashes, rows, starts, out),
+        }
+    }
+
+    fn find_present<K: KeyReader>(
+        &self,
+        reader: &K,
+        hashes: &[u32],
+        rows: &[u32],
+        starts: &[i64],
+        out: &mut Vec<Option<GroupNumber>>,
+    ) {
+        out.reserve(rows.len());
+        let mut last: Option<(i64, Option<&Window>)> = None;
+        for (row, start) in rows.iter().zip(starts) {
+            let window = match last {
+                Some((same, window)) if same == *start => window,
+                _ => self.by_start.get(start).map(|index| &self.windows[*index as usize]),
+            };
+            last = Some((*start, window));
+            let hash = hashes[*row as usize];
+            out.push(window.and_then(|window| {
+                let is = |entry: &TableEntry| {
+                    entry.hash == hash && reader.is(*row as usize, &self.groups[entry.group as usize], &window.bytes)
+                };
+                window.table.find(widened(hash), is).map(|entry| entry.group)
+            }));
+        }
+    }
+
     /// The window that starts at `start`, made if it is missing.
     fn window_at(&mut self, start: i64) -> u32 {
         let place = (start.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize % RECENT;
@@ -451,6 +488,14 @@ impl GroupTable {
     /// Bytes that are no key of this table.
     pub fn decode_keys<'a>(&self, keys: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<ArrayRef>, NotARow> {
         self.codec.decode(keys)
+    }
+
+    /// The length of the key that `bytes` begin with.
+    ///
+    /// # Errors
+    /// They begin with no key of this table.
+    pub fn key_length(&self, bytes: &[u8]) -> Result<usize, NotARow> {
+        self.codec.row_length(bytes)
     }
 
     fn bytes_of(&self, group: &Group) -> &[u8] {

@@ -27,8 +27,8 @@ use super::{Capture, Operator, Output, Port, RestoreError, RowError, Step, Strea
 pub(super) use calls::column;
 use calls::{CallError, Calls, Entries};
 use held_back::HeldBack;
-pub(super) use results::meta_of;
-use results::{Bounds, LastRow, Picks};
+use results::{Bounds, Picks};
+pub(super) use results::{LastRow, MAX_ROWS, meta_of};
 use session::SessionAggregate;
 use session_store::SessionWindows;
 use state_rows::{RowWriter, StateKey};

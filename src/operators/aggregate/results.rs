@@ -11,11 +11,11 @@ use crate::operators::project::rows_of;
 use crate::types::{ChangeBatch, EventTime, Header, Offset, Op, Ops, Partition, RowMeta};
 
 /// Rows after which a batch of results held back is closed.
-pub(super) const MAX_ROWS: usize = 16_384;
+pub(in crate::operators) const MAX_ROWS: usize = 16_384;
 
 /// The row that results which no row makes by itself are said to come from: the last one taken.
 #[derive(Debug, Clone, Default)]
-pub(super) struct LastRow {
+pub(in crate::operators) struct LastRow {
     stream_time: EventTime,
     partition: Partition,
     offset: Offset,
@@ -24,7 +24,7 @@ pub(super) struct LastRow {
 
 impl LastRow {
     /// The last row of a batch that is not empty.
-    pub(super) fn of(batch: &ChangeBatch) -> Self {
+    pub(in crate::operators) fn of(batch: &ChangeBatch) -> Self {
         let last = batch.len() - 1;
         Self {
             stream_time: batch.meta.stream_time[last],
@@ -35,7 +35,7 @@ impl LastRow {
     }
 
     /// The place and time of results with these event times, at stream time `now` or later.
-    pub(super) fn meta(&self, event_time: Vec<EventTime>, now: EventTime) -> RowMeta {
+    pub(in crate::operators) fn meta(&self, event_time: Vec<EventTime>, now: EventTime) -> RowMeta {
         let rows = event_time.len();
         RowMeta {
             event_time,

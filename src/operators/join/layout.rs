@@ -31,7 +31,7 @@ pub(super) struct SideLayout {
 pub(super) struct Layout {
     pub(super) left: SideLayout,
     pub(super) right: SideLayout,
-    schema: SchemaRef,
+    pub(super) schema: SchemaRef,
 }
 
 /// Rows of one side of results, encoded.

@@ -4,13 +4,15 @@
 //! - rows are taken in the order in which they come, port by port as the stage decides; results leave in that order;
 //! - a result has the place of the row that made it, and the headers of its record.
 //!
-//! Reading order: [`layout`], [`side_rows`], [`stream_table`], [`tables`], [`version`], [`foreign`], [`resolve`].
+//! Reading order: [`layout`], [`side_rows`], [`stream_table`], [`tables`], [`version`], [`foreign`], [`resolve`],
+//! [`streams`].
 
 mod foreign;
 mod layout;
 mod resolve;
 mod side_rows;
 mod stream_table;
+mod streams;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -24,6 +26,7 @@ use self::foreign::ForeignKeyJoin;
 use self::layout::Layout;
 pub(super) use self::resolve::Resolve;
 use self::stream_table::StreamTableJoin;
+use self::streams::{Meeting, StreamJoin};
 use self::tables::TableJoin;
 pub(super) use self::version::StampVersions;
 use super::Operator;
@@ -45,7 +48,10 @@ pub(super) fn compile(
     Ok(match &joining.method {
         JoinMethod::StreamTable => Box::new(StreamTableJoin::new(joining.kind, layout, slots)),
         JoinMethod::Tables => Box::new(TableJoin::new(joining.kind, layout, node.encoding, slots)),
-        JoinMethod::Streams { .. } => return Err(Diagnostic::not_implemented("a join of two streams")),
+        JoinMethod::Streams { before_ms, after_ms, grace_ms, waits } => {
+            let meeting = Meeting { before: *before_ms, after: *after_ms, grace: *grace_ms, waits: *waits };
+            Box::new(StreamJoin::new(joining.kind, meeting, layout, slots))
+        }
         JoinMethod::ForeignKey { primary_key } => {
             Box::new(ForeignKeyJoin::new(node, joining, [left, right], primary_key, slots)?)
         }
