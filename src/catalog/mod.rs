@@ -17,7 +17,7 @@ use crate::formats::Side;
 use crate::functions::{Function, Macro};
 use crate::planner::graph::TimestampColumn;
 use crate::sql::ast::SourceKind;
-use crate::types::{Name, Schema, SqlType, WindowInfo};
+use crate::types::{Name, Offset, Schema, SqlType, WindowInfo};
 
 pub use check::{altered, check_create, check_drop, check_replace};
 
@@ -57,6 +57,10 @@ pub struct Source {
     pub read_only: bool,
     /// The query that writes it since CREATE … AS SELECT. The planner leaves it to the engine, which counts queries.
     pub created_by: Option<QueryId>,
+    /// Where the rows of a table begin in each partition, if a query made it over a topic that held records: those before
+    /// are not its own. Empty: at the first record. An offset past the end is of an earlier topic and says nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub begins_at: Vec<Offset>,
     /// The statement's text, with defaults filled in. The planner leaves it to the engine, which has the text.
     pub sql: String,
 }

@@ -28,6 +28,7 @@ fn source(name: &str, kind: SourceKind, topic: &str) -> Source {
         timestamp: None,
         read_only: false,
         created_by: None,
+        begins_at: Vec::new(),
         sql: String::new(),
     }
 }

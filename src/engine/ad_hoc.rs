@@ -158,9 +158,11 @@ impl Engine {
             .iter()
             .map(|(name, ty)| ResultColumn { name: name.clone(), ty: ty.clone(), is_key: false })
             .collect();
+        let sources = planned.sources().iter().filter_map(|name| scope.catalog().source(name));
+        let warnings = sources.filter_map(|source| self.staleness(source)).collect();
         let (sender, events) = mpsc::channel(self.settings.push_buffer_batches.max(1));
         self.ad_hoc.run(query_id.clone(), planned, sender).map_err(|refusal| scope.at(refusal))?;
-        Ok(RowStream { query_id, columns, is_push: false, over_table: true, events })
+        Ok(RowStream { query_id, columns, is_push: false, over_table: true, warnings, events })
     }
 }
 

@@ -58,6 +58,8 @@ pub struct RowStream {
     pub is_push: bool,
     /// True if a table is read, not a stream: a pull query over a table ends without a final message.
     pub over_table: bool,
+    /// What the reader is to know besides.
+    pub warnings: Vec<String>,
     /// The events, bounded: a slow client slows the query, never fills memory. Dropping it ends the query. When the
     /// query is closed or terminated the channel ends without a last event.
     pub events: tokio::sync::mpsc::Receiver<RowEvent>,

@@ -50,6 +50,9 @@ pub struct Command {
     /// Settings of the whole service that change; `None` is back to the default.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, Option<String>>,
+    /// What whoever gave the statement is told beside its outcome. Not kept.
+    #[serde(skip)]
+    pub warnings: Vec<String>,
 }
 
 impl Command {
@@ -66,6 +69,7 @@ impl Command {
             queries: Vec::new(),
             delete_topics: Vec::new(),
             settings: BTreeMap::new(),
+            warnings: Vec::new(),
         }
     }
 

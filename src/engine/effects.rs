@@ -22,7 +22,11 @@ impl Engine {
         self.set_world(world);
         self.forget_dropped_tables();
         topics?;
-        command.delete_topics.iter().try_for_each(|topic| self.delete_doomed(topic))
+        let deleted = command.delete_topics.iter().try_for_each(|topic| self.delete_doomed(topic));
+        if !command.delete_topics.is_empty() {
+            self.forget_dropped_tables();
+        }
+        deleted
     }
 
     /// After a replay: makes what the world wants and a crash left undone, and starts all queries.

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Durable statements run under one lock, from the first validation to the last effect: nobody changes what a
-//! statement was validated against. A command that is in the log has happened, whatever its effects answer.
+//! statement was validated against. Only while an assertion waits is the lock free; the statements behind it are then
+//! validated again. A command that is in the log has happened, whatever its effects answer.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use super::answer::{Failure, Request};
 use super::command::Command;
 use super::command_log::{CommandLog, CommandLogError};
 use super::database::Engine;
-use super::entity::{Body, CommandState, CommandStatus, Entity};
+use super::entity::{Body, CommandState, CommandStatus, Entity, Warning};
 use super::handlers;
 use super::scope::{Outcome, Purpose, Scope};
 use super::session::Session;
@@ -95,8 +96,26 @@ impl Engine {
         let mut commands = is_durable.then(|| self.commands.lock());
         self.validate(&statements, session.clone())?;
         let mut entities = Vec::with_capacity(statements.len());
-        for parsed in &statements {
-            match self.run(&parsed.statement, &parsed.text, &mut session, commands.as_mut()) {
+        for (at, parsed) in statements.iter().enumerate() {
+            let ran = match commands.as_mut() {
+                // What an assertion waits for may be made by somebody who waits for the lock. What comes behind it is
+                // looked at again, in the world that it finds then.
+                Some(commands) if matches!(parsed.statement.kind, StatementKind::Assert { .. }) => {
+                    let ran = MutexGuard::unlocked(commands, || {
+                        self.run(&parsed.statement, &parsed.text, &mut session, None)
+                    });
+                    let rest = statements.get(at + 1..).unwrap_or_default();
+                    match ran.is_ok().then(|| self.validate(rest, session.clone())) {
+                        Some(Err(failure)) => {
+                            entities.extend(ran.ok().flatten());
+                            return Err(Box::new(Failure { entities, ..*failure }));
+                        }
+                        _ => ran,
+                    }
+                }
+                commands => self.run(&parsed.statement, &parsed.text, &mut session, commands),
+            };
+            match ran {
                 Ok(entity) => entities.extend(entity),
                 Err(diagnostic) => {
                     return Err(Box::new(Failure { diagnostic, statement: Some(parsed.shown()), entities }));
@@ -191,6 +210,9 @@ impl Engine {
         Ok(match handlers::handle(scope)? {
             Outcome::Nothing => None,
             Outcome::Answer(body) => Some(Entity::new(text, body)),
+            Outcome::AnswerWith(body, warnings) => {
+                Some(Entity { warnings: Warning::of(&warnings), ..Entity::new(text, body) })
+            }
             Outcome::Unchanged(message) => Some(Entity::new(text, Body::WarningEntity { message })),
             Outcome::NoCommand(id, message) => {
                 let status = CommandStatus { status: CommandState::Success, message, query_id: None };
@@ -230,7 +252,7 @@ impl Engine {
         let command_id = command.id.to_string();
         self.statuses.lock().insert(command_id.clone(), status.clone());
         let body = Body::CurrentStatus { command_id, command_status: status, command_sequence_number: number };
-        Ok(Entity::new(command.statement.clone(), body))
+        Ok(Entity { warnings: Warning::of(&command.warnings), ..Entity::new(command.statement.clone(), body) })
     }
 
     fn command_log_refused(&self, error: &CommandLogError) -> Diagnostic {

@@ -12,6 +12,7 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::expressions::{EvaluationContext, evaluate_constant};
 use crate::formats::{EncodedSide, Side, encoder};
 use crate::functions::FunctionRegistry;
+use crate::planner::Compatibility;
 use crate::sql::ast::{Expr, Ident, InsertValues};
 use crate::topics::{CommitOutcome, PartitionRecords, Transaction, partition_for_key};
 use crate::types::{ColumnRole, EventTime, Name, Offset, Partition, RecordBlockBuilder, RecordView, SqlType};
@@ -40,7 +41,9 @@ pub(super) struct RowsToInsert {
 pub(super) type ValuesToInsert = RowsToInsert;
 
 /// Refuses a source that nobody may write rows into.
-pub(super) fn check_target(source: &Source, enabled: bool) -> Result<(), Diagnostic> {
+///
+/// The table of a query is its result: a row from elsewhere would stand in it unknown to the query. ksqlDB takes such rows.
+pub(super) fn check_target(source: &Source, enabled: bool, compatibility: Compatibility) -> Result<(), Diagnostic> {
     let (kind, name) = (source.kind.noun(), &source.name);
     if !enabled {
         return Err(Diagnostic::new(Code::Unsupported, "inserting values is switched off")
@@ -53,6 +56,15 @@ pub(super) fn check_target(source: &Source, enabled: bool) -> Result<(), Diagnos
     if source.read_only {
         return Err(Diagnostic::new(Code::ReadOnly, format!("{kind} {name} is read-only"))
             .with_detail(format!("Cannot insert values into read-only {kind}: {name}")));
+    }
+    if let Some(query) = source.created_by.as_ref().filter(|_| source.is_table())
+        && compatibility == Compatibility::Extended
+    {
+        return Err(Diagnostic::new(Code::ReadOnly, format!("table {name} is the result of query {query}"))
+            .with_detail("A row that somebody else puts into it would not be known to the query.")
+            .with_hint(format!(
+                "Insert into what the query reads. Or end the query with TERMINATE {query}: the table is then a plain one."
+            )));
     }
     check_writable(&source.topic)
 }
@@ -70,7 +82,8 @@ pub(super) fn values_to_insert(scope: &Scope<'_>, insert: &InsertValues) -> Resu
             .at(target.span)
     })?;
     let enabled = scope.session.properties().is_on("ksql.insert.into.values.enabled", true);
-    check_target(&source, enabled).map_err(|error| error.at(target.span))?;
+    let compatibility = scope.session.plan_settings().compatibility;
+    check_target(&source, enabled, compatibility).map_err(|error| error.at(target.span))?;
     let columns = columns_of(&source, insert)?;
     let mut given: Vec<(Name, ArrayRef)> = Vec::with_capacity(columns.len());
     let mut timestamp = EventTime(scope.engine.clock.now_ms());

@@ -105,7 +105,8 @@ impl Engine {
                     .with_near_miss(name.as_str(), catalog.sources().map(|source| source.name.as_str())),
             )
         })?;
-        check_target(&source, given.is_on("ksql.insert.into.values.enabled", true)).map_err(refuse)?;
+        let enabled = given.is_on("ksql.insert.into.values.enabled", true);
+        check_target(&source, enabled, given.compatibility()).map_err(refuse)?;
         let columns = source
             .schema
             .columns()

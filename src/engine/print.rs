@@ -60,34 +60,106 @@ impl Candidate {
     }
 }
 
+/// How the window of a key is written behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Suffix {
+    None,
+    /// End and start of a session.
+    Session,
+    /// The start of a window that advances by less than its size …
+    Hopping,
+    /// … or by its size: bytes do not tell them apart.
+    Tumbling,
+}
+
+impl Suffix {
+    /// Cuts the suffix off a key: what is left, and the window as it is shown. A time that is none of the years to 9999
+    /// is no window, nor is one without a key before it.
+    fn cut(self, bytes: &[u8]) -> Option<(&[u8], String)> {
+        const LAST_MS: i64 = 253_402_300_799_999;
+        let time = |bytes: &[u8]| bytes.try_into().ok().map(i64::from_be_bytes).filter(|ms| (0..=LAST_MS).contains(ms));
+        let (key, window) = match self {
+            Self::None => return Some((bytes, String::new())),
+            Self::Session => {
+                let (key, window) = bytes.split_at_checked(bytes.len().checked_sub(16)?)?;
+                let (end, start) = (time(window.get(..8)?)?, time(window.get(8..)?)?);
+                (key, (start <= end).then(|| format!("{start}/{end}"))?)
+            }
+            Self::Hopping | Self::Tumbling => {
+                let (key, window) = bytes.split_at_checked(bytes.len().checked_sub(8)?)?;
+                (key, format!("{}/-", time(window)?))
+            }
+        };
+        (!key.is_empty()).then_some((key, window))
+    }
+}
+
+/// A format with what may stand behind its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Reading {
+    candidate: Candidate,
+    suffix: Suffix,
+}
+
+impl Reading {
+    /// The bytes as text, if they can be read so: a key with a window as `[key@start/end]`.
+    fn read(self, bytes: &[u8]) -> Option<String> {
+        let (inner, window) = self.suffix.cut(bytes)?;
+        let text = self.candidate.read(inner)?;
+        Some(if self.suffix == Suffix::None { text } else { format!("[{text}@{window}]") })
+    }
+
+    fn name(self) -> String {
+        let format = self.candidate.as_str();
+        match self.suffix {
+            Suffix::None => format.to_owned(),
+            Suffix::Session => format!("SESSION({format})"),
+            Suffix::Hopping => format!("HOPPING({format})"),
+            Suffix::Tumbling => format!("TUMBLING({format})"),
+        }
+    }
+}
+
 /// What one side of the records seen so far can be.
 #[derive(Debug, Clone)]
 struct Guess {
-    left: Vec<Candidate>,
+    all: Vec<Reading>,
+    left: Vec<Reading>,
     seen: bool,
 }
 
 impl Guess {
-    fn new() -> Self {
-        Self { left: Candidate::ALL.to_vec(), seen: false }
+    /// Of keys, which may have windows behind them.
+    fn of_keys() -> Self {
+        Self::among(&[Suffix::Session, Suffix::Hopping, Suffix::Tumbling, Suffix::None])
+    }
+
+    fn of_values() -> Self {
+        Self::among(&[Suffix::None])
+    }
+
+    fn among(suffixes: &[Suffix]) -> Self {
+        let readings = |candidate| suffixes.iter().map(move |suffix| Reading { candidate, suffix: *suffix });
+        let all: Vec<_> = Candidate::ALL.into_iter().flat_map(readings).collect();
+        Self { left: all.clone(), all, seen: false }
     }
 
     /// The bytes as text; candidates that cannot read them are struck out.
     fn read(&mut self, bytes: Option<&[u8]>) -> String {
         let Some(bytes) = bytes else { return "<null>".to_owned() };
-        let able: Vec<_> = Candidate::ALL.into_iter().filter(|candidate| candidate.read(bytes).is_some()).collect();
-        self.left.retain(|candidate| able.contains(candidate));
+        let able: Vec<_> = self.all.iter().copied().filter(|reading| reading.read(bytes).is_some()).collect();
+        self.left.retain(|reading| able.contains(reading));
         self.seen = true;
         // Once nothing reads them all, each record is shown as it reads best.
         let best = self.left.first().or(able.first());
-        best.and_then(|candidate| candidate.read(bytes)).unwrap_or_else(|| "<Failed to deserialize>".to_owned())
+        best.and_then(|reading| reading.read(bytes)).unwrap_or_else(|| "<Failed to deserialize>".to_owned())
     }
 
     fn as_text(&self) -> String {
         match (self.seen, self.left.as_slice()) {
             (false, _) => NO_DATA.to_owned(),
             (true, []) => "MIXED".to_owned(),
-            (true, left) => left.iter().map(|candidate| candidate.as_str()).collect::<Vec<_>>().join(" or "),
+            (true, left) => left.iter().map(|reading| reading.name()).collect::<Vec<_>>().join(" or "),
         }
     }
 }
@@ -102,7 +174,7 @@ pub(super) struct Printer {
 
 impl Printer {
     pub(super) fn new() -> Self {
-        Self { key: Guess::new(), value: Guess::new(), told: None }
+        Self { key: Guess::of_keys(), value: Guess::of_values(), told: None }
     }
 
     /// The lines for a record: first the formats, if the guess changed.
@@ -206,6 +278,27 @@ mod tests {
              Value format: KAFKA_STRING\n\
              rowtime: 2024/05/01 10:00:00.123 Z, key: <null>, value: x, partition: 0",
         );
+    }
+
+    #[test]
+    fn keys_with_windows_are_shown_with_them() {
+        let key = |parts: &[&[u8]]| parts.concat();
+        let time = |ms: i64| ms.to_be_bytes();
+        let told = |format: &str, key: &str| {
+            format!(
+                "Key format: {format}\nValue format: KAFKA_STRING\n\
+                 rowtime: 2024/05/01 10:00:00.123 Z, key: {key}, value: x, partition: 0"
+            )
+        };
+        let shows = |bytes: &[u8], format: &str, shown: &str| check(&[(Some(bytes), Some(b"x"))], &told(format, shown));
+        let times = "HOPPING(KAFKA_STRING) or TUMBLING(KAFKA_STRING)";
+        shows(&key(&[b"abc", &time(1_714_557_600_000)]), times, "[abc@1714557600000/-]");
+        shows(&key(&[b"abc", &time(0)]), times, "[abc@0/-]");
+        shows(&key(&[b"abc", &time(7000), &time(5000)]), "SESSION(KAFKA_STRING)", "[abc@5000/7000]");
+        let both = "SESSION(KAFKA_BIGINT) or SESSION(KAFKA_DOUBLE)";
+        shows(&key(&[&18_i64.to_be_bytes(), &time(7000), &time(5000)]), both, "[18@5000/7000]");
+        shows(b"sixteen letters.", "KAFKA_STRING", "sixteen letters.");
+        shows(&18_i64.to_be_bytes(), "KAFKA_BIGINT or KAFKA_DOUBLE", "18");
     }
 
     #[test]

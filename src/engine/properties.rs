@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::diagnostics::{Code, Diagnostic};
 use crate::formats::FormatName;
+use crate::planner::Compatibility;
 use crate::settings::{self, ByteSize, Definition, Effect, Property, SettingValue};
 
 /// Settings that a request may not name: they say what the server is.
@@ -112,6 +113,14 @@ impl Properties {
     /// A format's name, unless it was not given or is empty.
     pub(super) fn format(&self, name: &str) -> Option<FormatName> {
         self.get(name).and_then(FormatName::from_name)
+    }
+
+    /// Whose rules hold; ours unless said otherwise.
+    pub(super) fn compatibility(&self) -> Compatibility {
+        match self.get("sql.compatibility") {
+            Some(value) if value.trim().eq_ignore_ascii_case("ksqldb") => Compatibility::Ksqldb,
+            _ => Compatibility::Extended,
+        }
     }
 
     /// Where queries begin to read streams; latest unless said otherwise.

@@ -40,11 +40,7 @@ impl Engine {
         request: &Request,
         table: &Ident,
     ) -> Result<RowStream, Diagnostic> {
-        let properties = scope.session.properties();
-        let options = PullOptions {
-            table_scan: properties.is_on("ksql.query.pull.table.scan.enabled", true),
-            range_scan: properties.is_on("ksql.query.pull.range.scan.enabled", true),
-        };
+        let options = pull_options(scope);
         let is_ksqldb = scope.session.plan_settings().compatibility == Compatibility::Ksqldb;
         let plan = scope.plan(|catalog, context| plan_pull(query, options, catalog, context))?;
         if is_ksqldb {
@@ -116,7 +112,8 @@ impl Engine {
     fn answer_pull(self: &Arc<Self>, pull: &PlannedPull, rows: PullRows) -> Result<RowStream, Diagnostic> {
         let query_id = format!("transient_{}_{}", pull.table.name.as_str(), self.next_seed() >> 1);
         let events = self.send_rows(rows)?;
-        Ok(RowStream { query_id, columns: pull.columns.clone(), is_push: false, over_table: true, events })
+        let warnings = self.staleness(&pull.table).into_iter().collect();
+        Ok(RowStream { query_id, columns: pull.columns.clone(), is_push: false, over_table: true, warnings, events })
     }
 
     /// The events of an answer: all of them if they are few, else the first, while a thread makes the others.
@@ -149,6 +146,15 @@ fn event(batch: Result<RecordBatch, ArrowError>) -> RowEvent {
     match batch {
         Ok(rows) => RowEvent::Rows { rows, tombstones: None },
         Err(error) => RowEvent::Failed(Diagnostic::new(Code::Internal, error.to_string())),
+    }
+}
+
+/// What the settings in force allow pull queries.
+pub(super) fn pull_options(scope: &Scope<'_>) -> PullOptions {
+    let properties = scope.session.properties();
+    PullOptions {
+        table_scan: properties.is_on("ksql.query.pull.table.scan.enabled", true),
+        range_scan: properties.is_on("ksql.query.pull.range.scan.enabled", true),
     }
 }
 

@@ -164,7 +164,7 @@ impl Engine {
                 events: sender,
             })
             .map_err(|error| scope.at(runtime_refused(&error)))?;
-        Ok(RowStream { query_id, columns, is_push, over_table, events })
+        Ok(RowStream { query_id, columns, is_push, over_table, warnings: Vec::new(), events })
     }
 
     /// Refuses one more push query or scan where as many run as may.

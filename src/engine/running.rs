@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::catalog::QueryId;
+use crate::catalog::{QueryId, Source};
 use crate::runtime::{QueryCounters, QueryDefinition, QueryState, QueryStatus, Runtime, RuntimeError};
 use crate::telemetry::QueryMetrics;
 
@@ -137,9 +137,9 @@ impl Engine {
         if self.failure(id).is_some() {
             return "ERROR";
         }
-        match self.status_of(id).map(|status| status.state) {
-            Some(QueryState::Paused) => "PAUSED",
-            Some(QueryState::Running | QueryState::Error { .. }) | None => "RUNNING",
+        match self.runtime.state(id) {
+            Ok(QueryState::Paused) => "PAUSED",
+            Ok(QueryState::Running | QueryState::Error { .. }) | Err(_) => "RUNNING",
         }
     }
 
@@ -150,6 +150,19 @@ impl Engine {
             Some((read, rows)) if state == "RUNNING" => format!("RESTORING ({read} of {rows} rows)"),
             _ => state.to_owned(),
         }
+    }
+
+    /// What readers of a table are to know: that its query does not run, so that its rows may be of an earlier time.
+    pub(super) fn staleness(&self, table: &Source) -> Option<String> {
+        let id = table.created_by.as_ref().filter(|_| table.is_table())?;
+        let refused = self.running.refused.lock().get(id).cloned();
+        let state = match (refused, self.runtime.state(id)) {
+            (Some(reason), _) | (None, Ok(QueryState::Error { reason, .. })) => format!("is in ERROR: {reason}"),
+            (None, Ok(QueryState::Paused)) => "is paused".to_owned(),
+            (None, Ok(QueryState::Running) | Err(_)) => return None,
+        };
+        let name = &table.name;
+        Some(format!("Table {name} stands still, for its query {id} {state}. RESUME {id} goes on with it."))
     }
 
     /// The latest failures of a persistent query.

@@ -48,6 +48,8 @@ pub(super) enum Outcome {
     Nothing,
     /// This is answered, and nothing happens.
     Answer(Body),
+    /// The same with remarks.
+    AnswerWith(Body, Vec<String>),
     /// Nothing happens, for a reason that the client is told.
     Unchanged(String),
     /// A durable statement had nothing to do: the status of a command that was never appended.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::diagnostics::Diagnostic;
 use crate::formats::FormatName;
-use crate::planner::{Compatibility, PlanSettings};
+use crate::planner::PlanSettings;
 
 use super::answer::Request;
 use super::properties::Properties;
@@ -38,10 +38,6 @@ impl Session {
     /// The settings in force that change plans.
     pub(super) fn plan_settings(&self) -> PlanSettings {
         let properties = self.properties();
-        let compatibility = match properties.get("sql.compatibility") {
-            Some(value) if value.trim().eq_ignore_ascii_case("ksqldb") => Compatibility::Ksqldb,
-            _ => Compatibility::Extended,
-        };
         PlanSettings {
             default_key_format: properties.format("format.default.key").unwrap_or(FormatName::Kafka),
             default_value_format: properties.format("format.default.value"),
@@ -50,7 +46,7 @@ impl Session {
                 .filter(|value| !value.is_empty())
                 .map(|value| value.eq_ignore_ascii_case("true")),
             output_topic_prefix: properties.get("topic.name.prefix").unwrap_or_default().to_owned(),
-            compatibility,
+            compatibility: properties.compatibility(),
             stops_at_bad_time: properties.is_on("ksql.timestamp.throw.on.invalid", false),
             key_follows_select: properties.is_on("ksql.new.query.planner.enabled", false),
             every_update: properties.size("cache.max.bytes.buffering").is_some_and(|bytes| bytes == 0),

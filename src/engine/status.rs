@@ -31,7 +31,12 @@ impl Engine {
             rows_read: queries.iter().map(|(_, (read, _))| read).sum(),
             rows: queries.iter().map(|(_, (_, rows))| rows).sum(),
         });
-        EngineHealth { metastore: true, log: matches!(log, Ok(Some(_))), commands: !self.is_closed(), restoring }
+        EngineHealth {
+            metastore: true,
+            log: matches!(log, Ok(Some(_))) && self.log.trouble().is_none(),
+            commands: !self.is_closed(),
+            restoring,
+        }
     }
 
     /// The outcome of each command by its id (``stream/`PAGES`/create``), as `commandStatus` of the API shows it:

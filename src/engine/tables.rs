@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use crate::catalog::Source;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::planner::graph::OperatorKind;
+use crate::planner::graph::{Emission, OperatorKind};
 use crate::serving::{ServedTable, ServingError, Snapshot, TableStats};
 use crate::telemetry::TableMetrics;
 
 use super::database::Engine;
 use super::running::chain;
+
+/// How long results of closed windows can be read at least, ksqlDB's day: their retention says how long a window waits
+/// for rows, which with a short grace is hardly beyond the moment that its result comes.
+const FINAL_RETENTION_MS: i64 = 24 * 60 * 60 * 1000;
 
 impl Engine {
     /// A table of the catalog as everything committed before this call makes it. The first call for a table reads it
@@ -34,7 +38,12 @@ impl Engine {
     /// # Errors
     /// The table cannot be followed.
     pub(super) fn served_table(&self, table: &Arc<Source>) -> Result<Arc<ServedTable>, Diagnostic> {
-        self.tables.serve(&self.runtime, table, || self.window_retention(table)).map_err(|error| unserved(&error))
+        let served = self.tables.serve(&self.runtime, table, || self.window_retention(table));
+        if served.is_ok() && !self.has_table(table) {
+            // It was dropped meanwhile, perhaps after those that follow it were told so. The reader keeps its own.
+            self.tables.retain(|known| self.has_table(known));
+        }
+        served.map_err(|error| unserved(&error))
     }
 
     /// The tables that are kept in memory, and what they cost.
@@ -56,7 +65,11 @@ impl Engine {
         let query = table.created_by.as_ref().and_then(|id| world.queries.get(id));
         let of_query = query.and_then(|query| {
             query.graph.stages.iter().flat_map(|stage| &stage.operators).find_map(|operator| match &operator.kind {
-                OperatorKind::Aggregate(aggregation) => aggregation.window.map(|window| window.retention_ms),
+                OperatorKind::Aggregate(aggregation) => {
+                    let retention_ms = aggregation.window?.retention_ms;
+                    let is_final = matches!(aggregation.emission, Emission::Final | Emission::FinalWithLoss);
+                    Some(if is_final { retention_ms.max(FINAL_RETENTION_MS) } else { retention_ms })
+                }
                 _ => None,
             })
         });
@@ -65,8 +78,16 @@ impl Engine {
 
     /// Lets go of tables that are gone or are others now.
     pub(super) fn forget_dropped_tables(&self) {
-        let catalog = self.catalog();
-        self.tables.retain(|table| catalog.source(&table.name).is_some_and(|known| known.as_ref() == table));
+        self.tables.retain(|table| self.has_table(table));
+    }
+
+    /// True if this is a table of the catalog as it is now.
+    fn has_table(&self, table: &Source) -> bool {
+        let world = self.world();
+        world
+            .catalog
+            .source(&table.name)
+            .is_some_and(|known| std::ptr::eq(Arc::as_ptr(known), table) || known.as_ref() == table)
     }
 }
 

@@ -64,6 +64,7 @@ pub fn define_source(
         timestamp,
         read_only: stmt.read_only,
         created_by: None,
+        begins_at: Vec::new(),
         sql: String::new(),
     };
     catalog::check_create(catalog, &source, stmt.or_replace).map_err(at)?;

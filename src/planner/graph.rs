@@ -19,7 +19,7 @@ use crate::formats::Side;
 use crate::functions::aggregate::Parameter;
 use crate::sql::ast::Expr;
 use crate::sql::expr_text;
-use crate::types::{Name, WindowInfo};
+use crate::types::{Name, Offset, WindowInfo};
 
 /// Version of the written form; a newer one is refused by name.
 pub const GRAPH_VERSION: u32 = 1;
@@ -93,6 +93,9 @@ pub struct SourceInput {
     pub timestamp: Option<TimestampColumn>,
     /// True for a table: a null value deletes, a null key is dropped, reading starts at the earliest offset.
     pub is_table: bool,
+    /// Where its rows begin in each partition ([`crate::catalog::Source::begins_at`]).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub begins_at: Vec<Offset>,
     /// The columns the stage wants, in the order of its edge.
     pub columns: Vec<SourceColumn>,
     /// The edge behind the source: names and types of `columns`.

@@ -132,6 +132,7 @@ impl Stages {
             window: source.window,
             timestamp: source.timestamp.clone(),
             is_table: source.is_table(),
+            begins_at: source.begins_at.clone(),
             columns: kept.iter().map(|&index| node.columns[index].clone()).collect(),
             schema: schema.clone(),
         };

@@ -102,7 +102,7 @@ pub(super) struct StoredKey {
 }
 
 impl StoredKey {
-    fn of(source: &Source) -> Self {
+    pub(super) fn of(source: &Source) -> Self {
         let mut columns: Vec<Name> = source.schema.key().map(|column| column.name.clone()).collect();
         let keys = columns.len();
         if source.window.is_some() {

@@ -72,6 +72,7 @@ pub(super) fn define(
         timestamp,
         read_only: false,
         created_by: None,
+        begins_at: Vec::new(),
         sql: String::new(),
     };
     catalog::check_create(catalog, &source, stmt.or_replace).map_err(|error| error.at(stmt.name.span))?;

@@ -154,12 +154,14 @@ fn make_task(
     let shape = &shapes[index];
     let start = match &shape.source {
         None => None,
-        Some((_, info, ranges)) => {
+        Some((source, info, ranges)) => {
             let partition = Partition(i32::try_from(nth).unwrap_or(i32::MAX));
             let reads_it = |shape: &&Shape<'_>| shape.source.as_ref().is_some_and(|(_, other, _)| other.id == info.id);
             let reader = u32::try_from(shapes[..index].iter().filter(reads_it).count()).unwrap_or(u32::MAX);
             let key = SourceKey { topic: info.id, partition, reader };
-            Some((key, start_of(info, key, ranges[nth].start)))
+            let first = first_offset(source, nth, ranges[nth]);
+            let start = start_of(info, key, first);
+            Some((key, Start { next: start.next.max(first), ..start }))
         }
     };
     let stream_time = match &start {
@@ -257,6 +259,12 @@ fn make_task(
     };
     pipeline.tasks.push(task);
     Ok(())
+}
+
+/// The first offset of a partition that a source has rows at.
+pub(super) fn first_offset(source: &SourceInput, partition: usize, range: OffsetRange) -> Offset {
+    let begins_at = source.begins_at.get(partition).filter(|begin| **begin <= range.end);
+    begins_at.map_or(range.start, |begin| range.start.max(*begin))
 }
 
 /// The changelogs of a stage's operators, by their places in the chain; none for a query without epochs.

@@ -20,6 +20,7 @@ use crate::planner::graph::SourceInput;
 use crate::topics::{TopicError, TopicId};
 use crate::types::{ChangeBatch, Offset, Partition};
 
+use super::build::first_offset;
 use super::cursor::{Cursor, Read, Wish};
 use super::decode::SourceDecoder;
 use super::environment::Environment;
@@ -67,7 +68,7 @@ pub(super) struct Shared {
 }
 
 impl Following {
-    /// Starts to follow the topic of `source` from its first record.
+    /// Starts to follow the topic of `source` from its first row on.
     ///
     /// # Errors
     /// There is no such topic, a format is not built, or the log refuses.
@@ -82,10 +83,11 @@ impl Following {
         for (index, range) in ranges.iter().enumerate() {
             let partition = Partition(i32::try_from(index).unwrap_or(i32::MAX));
             let cursor = Cursor::new(topic.id, partition, SourceDecoder::new(source)?);
-            partitions.push(Followable { cursor, next: range.start, end: range.start });
+            let first = first_offset(source, index, *range);
+            partitions.push(Followable { cursor, next: first, end: first });
         }
         // Below its first offset a partition has nothing to tell.
-        let reached = ranges.iter().map(|range| AtomicI64::new(range.start.0 - 1)).collect();
+        let reached = partitions.iter().map(|partition| AtomicI64::new(partition.next.0 - 1)).collect();
         let shared = Arc::new(Shared {
             topic: topic.id,
             reached,
@@ -160,8 +162,15 @@ impl Following {
         self.shared.broken.lock().clone()
     }
 
+    /// Where the partitions end now. A topic that is gone, or another one under its name, is followed no longer.
     fn ends(&self) -> Result<Vec<Offset>, TopicError> {
-        Ok(self.env.log.offsets(self.shared.topic)?.iter().map(|range| range.end).collect())
+        let ranges = self.env.log.offsets(self.shared.topic).inspect_err(|error| {
+            if matches!(error, TopicError::UnknownTopic(_)) {
+                self.shared.broken.lock().get_or_insert_with(|| error.to_string());
+                self.task.wake();
+            }
+        })?;
+        Ok(ranges.iter().map(|range| range.end).collect())
     }
 }
 

@@ -25,7 +25,7 @@ use super::push::{PushDefinition, PushQuery};
 use super::query::{Query, QueryDefinition};
 use super::scheduler::Scheduler;
 use super::settings::Guarantee;
-use super::status::QueryStatus;
+use super::status::{QueryState, QueryStatus};
 use super::{Clock, QueryCounters, RuntimeSettings};
 
 /// What a runtime is made of.
@@ -275,6 +275,14 @@ impl Runtime {
         queries.iter().filter_map(|(id, query)| Some((id.clone(), query.restoring()?))).collect()
     }
 
+    /// Whether a query runs: what [`Runtime::status`] tells of it, at the price of a lock.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownQuery`].
+    pub fn state(&self, id: &QueryId) -> Result<QueryState, RuntimeError> {
+        Ok(self.query(id)?.state())
+    }
+
     /// The ids of persistent queries.
     pub fn queries(&self) -> Vec<QueryId> {
         self.env.queries.lock().keys().cloned().collect()
@@ -299,7 +307,7 @@ impl Runtime {
         self.env.pushes.lock().iter().map(|(id, query)| (id.clone(), query.read_counters())).collect()
     }
 
-    /// Follows the committed records of a topic from its first one.
+    /// Follows the committed records of a topic from the source's first row on.
     ///
     /// # Errors
     /// There is no such topic, a format is not built, or the log refuses.

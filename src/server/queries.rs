@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, Request as HttpRequest, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Request as HttpRequest, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
@@ -19,7 +19,10 @@ use super::request_body::{ksql_request, parse, query_stream_request};
 use super::result_body::result_body;
 use super::row_format::RowFormat;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::engine::{PrintStream, QueryAnswer};
+use crate::engine::{PrintStream, QueryAnswer, RowStream};
+
+/// The header that holds a remark on an answer, UTF-8; there may be several.
+const WARNING: &str = "x-thalweg-warning";
 
 /// `POST /query-stream`.
 pub(super) async fn query_stream(State(doors): State<Doors>, request: HttpRequest<Body>) -> Result<Response, Refusal> {
@@ -45,8 +48,7 @@ async fn query(doors: Doors, request: HttpRequest<Body>, endpoint: QueryEndpoint
     }
     // A look-up that takes microseconds is not worth a change of threads.
     if let Some(rows) = doors.engine()?.look_up_at_once(&request) {
-        let body = result_body(rows, format, doors.limits().pull_rows, doors.stopping());
-        return Ok(([(CONTENT_TYPE, content_type)], body).into_response());
+        return Ok(rows_response(&doors, rows, format, content_type));
     }
     let answer = doors.call(move |engine| engine.query(&request)).await?.map_err(|failure| {
         let code = failure.diagnostic.code;
@@ -59,10 +61,7 @@ async fn query(doors: Doors, request: HttpRequest<Body>, endpoint: QueryEndpoint
         }
     })?;
     Ok(match answer {
-        QueryAnswer::Rows(rows) => {
-            let body = result_body(rows, format, doors.limits().pull_rows, doors.stopping());
-            ([(CONTENT_TYPE, content_type)], body).into_response()
-        }
+        QueryAnswer::Rows(rows) => rows_response(&doors, rows, format, content_type),
         QueryAnswer::Print(lines) if endpoint == QueryEndpoint::Query => {
             ([(CONTENT_TYPE, JSON)], print_body(lines, true, doors.stopping())).into_response()
         }
@@ -71,6 +70,21 @@ async fn query(doors: Doors, request: HttpRequest<Body>, endpoint: QueryEndpoint
         }
         QueryAnswer::Print(_) => StatusCode::NOT_ACCEPTABLE.into_response(),
     })
+}
+
+/// Rows, and what their reader is to know besides in the header [`WARNING`]: ksqlDB's answers have no place for it.
+fn rows_response(doors: &Doors, mut rows: RowStream, format: RowFormat, content_type: &'static str) -> Response {
+    let warnings = std::mem::take(&mut rows.warnings);
+    let body = result_body(rows, format, doors.limits().pull_rows, doors.stopping());
+    let mut response = ([(CONTENT_TYPE, content_type)], body).into_response();
+    for warning in warnings {
+        // A header is one line of text.
+        let line: String = warning.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        if let Ok(value) = HeaderValue::from_bytes(line.as_bytes()) {
+            response.headers_mut().append(WARNING, value);
+        }
+    }
+    response
 }
 
 /// The lines of a PRINT; what the formats are is only told by `/query`.

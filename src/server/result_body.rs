@@ -194,7 +194,7 @@ mod tests {
     fn stream(is_push: bool, over_table: bool) -> (mpsc::Sender<RowEvent>, RowStream) {
         let (sender, events) = mpsc::channel(16);
         let columns = vec![ResultColumn { name: "ID".into(), ty: SqlType::BigInt, is_key: false }];
-        (sender, RowStream { query_id: "q".to_owned(), columns, is_push, over_table, events })
+        (sender, RowStream { query_id: "q".to_owned(), columns, is_push, over_table, warnings: vec![], events })
     }
 
     async fn check(is_push: bool, over_table: bool, events: Vec<RowEvent>, expected_tail: &str) {

@@ -426,3 +426,22 @@ async fn a_stopping_server_ends_push_queries_with_their_last_bytes() {
     let rest = read_until(&mut socket, "0\r\n\r\n").await;
     assert!(rest.ends_with("0\r\n\r\n"), "{rest}");
 }
+
+#[tokio::test]
+async fn rows_of_a_table_that_stands_still_have_a_warning_in_their_head() {
+    let bench = Bench::open().await;
+    bench.ksql(&format!("{STREAM} CREATE TABLE T AS SELECT K, COUNT(*) AS N FROM S GROUP BY K;")).await;
+    let paused = bench.ksql("SHOW QUERIES;").await;
+    let id = paused.split("\"id\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned();
+    bench.ksql(&format!("PAUSE {id};")).await;
+    for _ in 0..2 {
+        let mut socket = TcpStream::connect(&bench.host).await.unwrap();
+        let body = "{\"sql\":\"SELECT * FROM T WHERE K = 'a';\"}";
+        let head = format!("POST /query-stream HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len());
+        socket.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        let answer = read_until(&mut socket, "\r\n\r\n").await;
+        let warning = format!("x-thalweg-warning: Table T stands still, for its query {id} is paused.");
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(&warning), "{answer}");
+    }
+    bench.stop().await;
+}

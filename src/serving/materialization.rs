@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Windows past their retention are not given to readers from the moment they are, and leave memory in sweeps: when stream
-//! time has gone on by an eighth of the retention, all rows are looked at once.
+//! time has gone on by an eighth of the retention, all rows are looked at once, a bounded number at a time as rows come.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -25,6 +25,13 @@ pub(super) struct Stamp {
     pub(super) partition: i32,
     pub(super) offset: i64,
 }
+
+/// Rows that a sweep looks at for each row that comes: a sweep is due when an eighth of the retention has passed, and
+/// should be over well before the next one.
+const SWEPT_PER_ROW: usize = 16;
+
+/// Rows that a sweep looks at before something is published, whatever came: about 50 µs.
+const SWEPT_PER_ROUND: usize = 1024;
 
 /// What readers see.
 #[derive(Debug)]
@@ -73,7 +80,10 @@ pub(super) struct Changer {
     // changing
     map: OrderedMap,
     latest_window: Option<i64>,
+    /// Where stream time was when the last sweep began.
     swept_at: Option<i64>,
+    /// The key that the sweep under way goes on behind; `None` if there is none.
+    sweeping: Option<Vec<u8>>,
     keys: EncodedRows,
     values: EncodedRows,
     value: Vec<u8>,
@@ -87,6 +97,7 @@ impl Changer {
             map: OrderedMap::default(),
             latest_window: None,
             swept_at: None,
+            sweeping: None,
             keys: EncodedRows::default(),
             values: EncodedRows::default(),
             value: Vec::new(),
@@ -131,16 +142,13 @@ impl Changer {
                 self.latest_window = self.latest_window.max(window_end(key));
             }
         }
+        // A sweep is over before as many rows have come as it found.
+        self.sweep(batch.len().saturating_mul(SWEPT_PER_ROW));
     }
 
     fn publish(&mut self) {
+        self.sweep(SWEPT_PER_ROUND);
         let live_from = self.live_from();
-        if let (Some(live_from), Some(retention)) = (live_from, self.retention_ms)
-            && self.swept_at.is_none_or(|swept| live_from.saturating_sub(swept) > retention / 8)
-        {
-            self.sweep(live_from);
-            self.swept_at = Some(live_from);
-        }
         let mut published = self.table.published.lock();
         let old = std::mem::replace(&mut published.map, self.map.clone());
         published.live_from = live_from;
@@ -154,13 +162,26 @@ impl Changer {
         Some(self.latest_window?.saturating_sub(self.retention_ms?).saturating_add(1))
     }
 
-    fn sweep(&mut self, live_from: i64) {
-        let expired: Vec<Vec<u8>> = self
-            .map
-            .range(Bound::Unbounded, Bound::Unbounded)
-            .filter(|(key, _)| window_end(key).is_some_and(|end| end < live_from))
-            .map(|(key, _)| key.to_vec())
-            .collect();
+    /// Looks at some rows for windows past their retention, if it is time for that.
+    fn sweep(&mut self, rows: usize) {
+        let (Some(live_from), Some(retention)) = (self.live_from(), self.retention_ms) else { return };
+        if self.sweeping.is_none() {
+            if self.swept_at.is_some_and(|swept| live_from.saturating_sub(swept) <= retention / 8) {
+                return;
+            }
+            self.swept_at = Some(live_from);
+        }
+        let from = self.sweeping.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let (mut seen, mut last) = (0, None);
+        let mut expired: Vec<Vec<u8>> = Vec::new();
+        for (key, _) in self.map.range(from, Bound::Unbounded).take(rows) {
+            seen += 1;
+            last = Some(key);
+            if window_end(key).is_some_and(|end| end < live_from) {
+                expired.push(key.to_vec());
+            }
+        }
+        self.sweeping = last.filter(|_| seen == rows).map(<[u8]>::to_vec);
         for key in expired {
             self.map.remove(&key);
         }

@@ -107,6 +107,7 @@ impl TableShape {
             window: source.window,
             timestamp: source.timestamp.clone(),
             is_table: true,
+            begins_at: source.begins_at.clone(),
             columns: wanted,
             schema: edge(&columns),
         };

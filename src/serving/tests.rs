@@ -122,6 +122,7 @@ impl World {
             timestamp: None,
             read_only: false,
             created_by: None,
+            begins_at: Vec::new(),
             sql: String::new(),
         };
         Self { log, table: Arc::new(table), tables: Tables::default() }
@@ -264,4 +265,38 @@ fn a_table_whose_topic_is_gone_says_so() {
     let served = world.tables.serve(&runtime, &world.table, || None);
     let refused = served.and_then(|served| served.snapshot(Duration::from_secs(60))).unwrap_err();
     assert_eq!(refused.to_string(), "table T cannot be read");
+}
+
+#[test]
+fn a_topic_made_again_is_followed_again() {
+    let world = World::new(1, None);
+    let runtime = world.seeded(1);
+    world.commit([(0, b"a".to_vec(), Some(1))]);
+    assert_eq!(rows(&world.snapshot(&runtime, None), 1), [("a".to_owned(), 1)]);
+    world.log.delete_topic("t").unwrap();
+    let config = TopicConfig { partitions: 1, replicas: 1, cleanup: CleanupPolicy::Compact, retention_ms: None };
+    world.log.create_topic("t", &config).unwrap();
+    world.commit([(0, b"b".to_vec(), Some(2))]);
+    let served = world.tables.serve(&runtime, &world.table, || None).unwrap();
+    assert!(served.snapshot(Duration::from_secs(60)).is_err(), "the reader is told once");
+    assert_eq!(rows(&world.snapshot(&runtime, None), 1), [("b".to_owned(), 2)]);
+}
+
+#[test]
+fn windows_are_swept_a_bounded_number_at_a_time() {
+    let window = WindowInfo { window_type: WindowType::Tumbling, size_ms: Some(10) };
+    let world = World::new(1, Some(window));
+    let runtime = world.seeded(3);
+    let key = |key: i64, start: i64| [format!("{key:05}").as_bytes(), &start.to_be_bytes()].concat();
+    world.commit((0..5000).map(|n| (0, key(n, 0), Some(n))));
+    assert_eq!(world.snapshot(&runtime, Some(100)).rows(), 5000);
+    world.commit([(0, key(0, 1000), Some(1))]);
+    let snapshot = world.snapshot(&runtime, Some(100));
+    assert_eq!(rows(&snapshot, 1).len(), 1, "none is seen");
+    assert!((3000..5000).contains(&snapshot.rows()), "some are gone: {} are left", snapshot.rows());
+    for n in 1..6 {
+        world.commit([(0, key(n, 1000), Some(1))]);
+        world.snapshot(&runtime, Some(100));
+    }
+    assert_eq!(world.snapshot(&runtime, Some(100)).rows(), 6, "by and by all are");
 }

@@ -146,6 +146,12 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
+    /// What the server says besides.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let given = self.answer.headers().get_all("x-thalweg-warning").iter();
+        given.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
+    }
+
     /// The next line without its end; empty lines (keep-alives) are passed over.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
         loop {

@@ -177,6 +177,9 @@ impl Session {
         let interrupted = tokio::signal::ctrl_c();
         tokio::pin!(interrupted);
         let mut lines = self.client.select(text, &self.context).await?;
+        for warning in lines.warnings() {
+            self.say(&format!("WARNING: {warning}"));
+        }
         let mut printer: Option<RowPrinter> = None;
         loop {
             let line = tokio::select! {

@@ -112,7 +112,11 @@ impl Session {
             _ => {
                 let entities = self.fixture.execute(&text, &self.properties);
                 let entities = entities.map_err(|failure| failure.diagnostic.to_string())?;
-                let rows = entities.iter().flat_map(|entity| entity_rows(&serde_json::json!(entity))).collect();
+                let rows = entities.iter().flat_map(|entity| {
+                    let warnings = entity.warnings.iter().map(|warning| vec![format!("WARNING: {}", warning.message)]);
+                    entity_rows(&serde_json::json!(entity)).into_iter().chain(warnings).collect::<Vec<_>>()
+                });
+                let rows = rows.collect();
                 DBOutput::Rows { types: vec![DefaultColumnType::Text], rows }
             }
         };

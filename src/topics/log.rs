@@ -174,4 +174,9 @@ pub trait TopicLog: Send + Sync {
 
     /// Appends outside of any owner's transaction (inserts, produce): atomic all the same, never fenced.
     fn append(&self, transaction: Transaction, done: OnCommit);
+
+    /// Why the log takes no commits at the moment, as far as it knows without trying; `None` if it does.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
 }

@@ -38,6 +38,13 @@ pub struct Warning {
     pub message: String,
 }
 
+impl Warning {
+    /// Remarks of these texts.
+    pub(super) fn of(texts: &[String]) -> Vec<Self> {
+        texts.iter().map(|message| Self { message: message.clone() }).collect()
+    }
+}
+
 impl Entity {
     /// An entity without warnings.
     pub fn new(statement_text: impl Into<String>, body: Body) -> Self {

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use crate::catalog::{CatalogChange, PersistentQuery, QueryId, Source};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::engine::command::{Command, CommandId, QueryAction, StoredQuery};
-use crate::engine::scope::{Outcome, Scope, check_writable};
+use crate::engine::scope::{Outcome, Purpose, Scope, check_writable, storage};
 use crate::planner::{PlannedQuery, QueryVerb, TopicPlan, check_upgrade, explain_plan, plan_create_as, query_id};
 use crate::sql::ast::{CreateSourceAs, Ident, Literal, Property, SourceKind, Statement, StatementKind};
+use crate::types::Offset;
 
 use super::create_source::{already_there, create_id};
 
@@ -42,11 +43,56 @@ pub(super) fn create_as(scope: &mut Scope<'_>, create: &CreateSourceAs) -> Resul
         }
     };
     let statement = with_defaults(create, &sink.topic, scope.statement);
-    let source = Source { sql: statement.clone(), created_by: Some(id.clone()), ..sink.source.clone() };
+    let held = match &existing {
+        Some(existing) => Held { begins_at: existing.begins_at.clone(), records: 0 },
+        None => Held::of(scope, &sink.source)?,
+    };
+    let warning = held.warning(&sink.source);
+    let source = Source {
+        sql: statement.clone(),
+        created_by: Some(id.clone()),
+        begins_at: held.begins_at,
+        ..sink.source.clone()
+    };
     let mut command = start_query(scope, create_id(create.kind, name), statement, &id, &planned, &source)?;
     command.create_topics.extend(Scope::new_topic(&sink.topic));
     command.changes.insert(0, CatalogChange::PutSource(Box::new(source)));
+    command.warnings.extend(warning);
     Ok(Outcome::Command(Box::new(command)))
+}
+
+/// What the topic of a new table holds: rows that its query knows nothing of, so they are none of the table's.
+struct Held {
+    /// Where the table's own rows begin; empty if the topic is new or empty.
+    begins_at: Vec<Offset>,
+    records: u64,
+}
+
+impl Held {
+    fn of(scope: &Scope<'_>, sink: &Source) -> Result<Self, Diagnostic> {
+        let nothing = Self { begins_at: Vec::new(), records: 0 };
+        if !sink.is_table() || scope.purpose == Purpose::Validate {
+            return Ok(nothing);
+        }
+        let log = &scope.engine.log;
+        let Some(topic) = log.topic(&sink.topic).map_err(|error| storage(&error))? else { return Ok(nothing) };
+        let ranges = log.offsets(topic.id).map_err(|error| storage(&error))?;
+        let records: u64 = ranges.iter().map(|range| range.end.0.abs_diff(range.start.0)).sum();
+        let begins_at = if records > 0 { ranges.iter().map(|range| range.end).collect() } else { Vec::new() };
+        Ok(Self { begins_at, records })
+    }
+
+    /// What to tell of them.
+    fn warning(&self, sink: &Source) -> Option<String> {
+        let (topic, name, records) = (&sink.topic, &sink.name, self.records);
+        (records > 0).then(|| {
+            format!(
+                "Topic {topic} held {records} records when table {name} was created over it. They stay in the topic and \
+                 are not rows of the table, which begins behind them. DROP TABLE {name} DELETE TOPIC before the \
+                 statement begins with an empty topic."
+            )
+        })
+    }
 }
 
 /// The query whose graph is replaced, if the sink has one.

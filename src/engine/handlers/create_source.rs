@@ -35,8 +35,10 @@ pub(super) fn create_source(scope: &mut Scope<'_>, create: &CreateSource) -> Res
 
 /// A source that replaces another is still written by the same query.
 fn keep_creator(catalog: &Catalog, source: Source) -> Source {
-    let created_by = catalog.source(&source.name).and_then(|old| old.created_by.clone());
-    Source { created_by, ..source }
+    match catalog.source(&source.name) {
+        Some(old) => Source { created_by: old.created_by.clone(), begins_at: old.begins_at.clone(), ..source },
+        None => source,
+    }
 }
 
 /// ``stream/`PAGES`/create``

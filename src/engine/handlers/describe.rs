@@ -15,7 +15,8 @@ use super::show_queries::query_info;
 pub(super) fn describe(scope: &Scope<'_>, name: &Ident, extended: bool) -> Result<Outcome, Diagnostic> {
     let source = scope.source(name)?;
     let source_description = Box::new(description(scope, &source, extended)?);
-    Ok(Outcome::Answer(Body::SourceDescription { source_description }))
+    let warnings = scope.engine.staleness(&source).into_iter().collect();
+    Ok(Outcome::AnswerWith(Body::SourceDescription { source_description }, warnings))
 }
 
 /// DESCRIBE STREAMS, SHOW STREAMS EXTENDED and the like.

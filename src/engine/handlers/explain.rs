@@ -7,10 +7,14 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::engine::ad_hoc::as_standard_query;
 use crate::engine::database::Engine;
 use crate::engine::entity::{Body, FieldInfo, QueryDescription};
+use crate::engine::pull::pull_options;
 use crate::engine::scope::{Outcome, Scope};
 use crate::engine::world::World;
-use crate::planner::{PlannedQuery, explain_graph, explain_plan, plan_create_as, plan_insert_select, plan_push};
-use crate::sql::ast::{Ident, StandardQuery, Statement, StatementKind};
+use crate::planner::{
+    PlannedQuery, explain_graph, explain_plan, explain_pull, plan_create_as, plan_insert_select, plan_pull, plan_push,
+    plan_stream_scan,
+};
+use crate::sql::ast::{Ident, Query, StandardQuery, Statement, StatementKind};
 
 use super::query_control::{id_of, unknown_query};
 
@@ -30,6 +34,12 @@ pub(super) fn explain_statement(scope: &Scope<'_>, statement: &Statement) -> Res
     if let Some(query) = standard {
         return explain_standard(scope, &query);
     }
+    if let StatementKind::Query(query) = &statement.kind
+        && query.emit.is_none()
+        && let Some(source) = scope.catalog().source(&query.from.source.name)
+    {
+        return explain_once(scope, query, source.is_table(), statement.to_string());
+    }
     let planned = scope.plan(|catalog, context| match &statement.kind {
         StatementKind::Query(query) => plan_push(query, catalog, context),
         StatementKind::CreateSourceAs(create) => plan_create_as(create, catalog, context),
@@ -40,9 +50,54 @@ pub(super) fn explain_statement(scope: &Scope<'_>, statement: &Statement) -> Res
             .with_detail("The provided statement does not run a ksql query.")
             .at(statement.span)),
     })?;
-    let is_push = matches!(statement.kind, StatementKind::Query(_));
-    let description = of_planned(&planned, statement.to_string(), is_push);
+    let query_type = if matches!(statement.kind, StatementKind::Query(_)) { "PUSH" } else { "PERSISTENT" };
+    let description = of_planned(&planned, statement.to_string(), query_type);
     Ok(Outcome::Answer(Body::QueryDescription { query_description: Box::new(description) }))
+}
+
+/// EXPLAIN of SELECT without EMIT: how a table is read once, or the graph that reads a stream to its end.
+fn explain_once(
+    scope: &Scope<'_>,
+    query: &Query,
+    over_table: bool,
+    statement_text: String,
+) -> Result<Outcome, Diagnostic> {
+    let description = if over_table {
+        let options = pull_options(scope);
+        let plan = scope.plan(|catalog, context| plan_pull(query, options, catalog, context))?;
+        QueryDescription {
+            statement_text,
+            fields: plan.columns.iter().map(|column| FieldInfo::plain(&column.name, &column.ty)).collect(),
+            sources: vec![plan.source.name.as_str().to_owned()],
+            execution_plan: explain_pull(&plan),
+            ..unborn("PULL")
+        }
+    } else {
+        let planned = scope.plan(|catalog, context| plan_stream_scan(query, catalog, context))?;
+        of_planned(&planned, statement_text, "PULL")
+    };
+    Ok(Outcome::Answer(Body::QueryDescription { query_description: Box::new(description) }))
+}
+
+/// The description of a query that does not run.
+fn unborn(query_type: &'static str) -> QueryDescription {
+    QueryDescription {
+        id: String::new(),
+        statement_text: String::new(),
+        window_type: None,
+        fields: Vec::new(),
+        sources: Vec::new(),
+        sinks: Vec::new(),
+        topology: String::new(),
+        execution_plan: String::new(),
+        overridden_properties: BTreeMap::new(),
+        ksql_host_query_status: BTreeMap::new(),
+        query_type,
+        query_errors: Vec::new(),
+        tasks_metadata: Vec::new(),
+        consumer_group_id: String::new(),
+        state: None,
+    }
 }
 
 /// EXPLAIN of a query in standard SQL: DataFusion's plans.
@@ -52,42 +107,25 @@ fn explain_standard(scope: &Scope<'_>, query: &StandardQuery) -> Result<Outcome,
     let sources = planned.sources().iter().map(|name| name.as_str().to_owned()).collect();
     let explained = scope.engine.ad_hoc.explain(planned)?;
     let description = QueryDescription {
-        id: String::new(),
         statement_text: query.text.clone(),
-        window_type: None,
         fields,
         sources,
-        sinks: Vec::new(),
         topology: explained.physical,
         execution_plan: explained.logical,
-        overridden_properties: BTreeMap::new(),
-        ksql_host_query_status: BTreeMap::new(),
-        query_type: "PULL",
-        query_errors: Vec::new(),
-        tasks_metadata: Vec::new(),
-        consumer_group_id: String::new(),
-        state: None,
+        ..unborn("PULL")
     };
     Ok(Outcome::Answer(Body::QueryDescription { query_description: Box::new(description) }))
 }
 
-fn of_planned(planned: &PlannedQuery, statement_text: String, is_push: bool) -> QueryDescription {
+fn of_planned(planned: &PlannedQuery, statement_text: String, query_type: &'static str) -> QueryDescription {
     QueryDescription {
-        id: String::new(),
         statement_text,
-        window_type: None,
         fields: planned.columns.iter().map(|column| FieldInfo::plain(&column.name, &column.ty)).collect(),
         sources: planned.sources.iter().map(|source| source.name.as_str().to_owned()).collect(),
         sinks: planned.sink.iter().map(|sink| sink.source.name.as_str().to_owned()).collect(),
         topology: explain_graph(&planned.graph),
         execution_plan: explain_plan(&planned.plan),
-        overridden_properties: BTreeMap::new(),
-        ksql_host_query_status: BTreeMap::new(),
-        query_type: if is_push { "PUSH" } else { "PERSISTENT" },
-        query_errors: Vec::new(),
-        tasks_metadata: Vec::new(),
-        consumer_group_id: String::new(),
-        state: None,
+        ..unborn(query_type)
     }
 }
 

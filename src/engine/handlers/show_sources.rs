@@ -12,8 +12,10 @@ pub(super) fn show_sources(scope: &Scope<'_>, kind: SourceKind) -> Outcome {
         .filter(|source| source.kind == kind)
         .map(|source| SourceInfo::from(source.as_ref()))
         .collect();
-    Outcome::Answer(match kind {
+    let body = match kind {
         SourceKind::Stream => Body::Streams { streams: found },
         SourceKind::Table => Body::Tables { tables: found },
-    })
+    };
+    let of_kind = scope.catalog().sources().filter(|source| source.kind == kind);
+    Outcome::AnswerWith(body, of_kind.filter_map(|source| scope.engine.staleness(source)).collect())
 }

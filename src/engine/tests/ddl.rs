@@ -1,6 +1,11 @@
 //! Durable statements: what they answer, what they refuse, what a restart makes of them.
 
+use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
+
 use super::{Bench, check, run};
+use crate::engine::Engine;
 
 const ORDERS: &str = "CREATE STREAM orders (id INT KEY, item STRING, price DOUBLE) \
                       WITH (kafka_topic='orders', value_format='JSON', partitions=1);";
@@ -113,4 +118,54 @@ fn internal_topics_are_read_and_never_written_made_or_deleted() {
     assert_eq!(engine.produce(COMMANDS, vec![record]).expect_err("internal").code.as_str(), "READ_ONLY");
     engine.shutdown();
     bench.open().shutdown();
+}
+
+/// Runs `waiting`, and `making` once stream FIRST is there; time goes on meanwhile. What the first answers.
+fn run_beside(bench: &Bench, engine: &Arc<Engine>, waiting: &str, making: &str) -> String {
+    std::thread::scope(|scope| {
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        // An assertion gives up where time stands still.
+        scope.spawn(move || {
+            while ended.recv_timeout(Duration::from_millis(1)) == Err(RecvTimeoutError::Timeout) {
+                bench.clock.advance(Duration::from_millis(1));
+            }
+        });
+        let waiter = scope.spawn(|| run(engine, waiting));
+        while engine.catalog().source(&"FIRST".into()).is_none() && !waiter.is_finished() {
+            std::thread::yield_now();
+        }
+        run(engine, making);
+        let told = waiter.join().unwrap();
+        drop(end);
+        told
+    })
+}
+
+#[test]
+fn other_statements_have_their_turn_while_an_assertion_waits() {
+    let bench = Bench::new();
+    let engine = bench.open();
+    let waiting = "CREATE STREAM first (a INT) WITH (kafka_topic='first', value_format='JSON', partitions=1);
+                   ASSERT TOPIC 'later' TIMEOUT 30 SECONDS;
+                   CREATE STREAM third (a INT) WITH (kafka_topic='third', value_format='JSON', partitions=1);";
+    let making = "CREATE STREAM second (a INT) WITH (kafka_topic='later', value_format='JSON', partitions=1);";
+    let told = run_beside(&bench, &engine, waiting, making);
+    assert_eq!(
+        told,
+        "0 stream/`FIRST`/create: Stream created\n\
+         {\"@type\":\"assert_topic\",\"topicName\":\"later\",\"exists\":true}\n\
+         2 stream/`THIRD`/create: Stream created"
+    );
+}
+
+#[test]
+fn what_stands_behind_an_assertion_is_validated_again() {
+    let bench = Bench::new();
+    let engine = bench.open();
+    let waiting = "CREATE STREAM first (a INT) WITH (kafka_topic='first', value_format='JSON', partitions=1);
+                   ASSERT TOPIC 'later' TIMEOUT 30 SECONDS; SHOW TYPES;
+                   CREATE STREAM second (a INT) WITH (kafka_topic='later', value_format='JSON', partitions=1);";
+    let making = "CREATE STREAM second (a INT) WITH (kafka_topic='later', value_format='JSON', partitions=1);";
+    let told = run_beside(&bench, &engine, waiting, making);
+    assert!(told.contains("assert_topic") && told.contains("DUPLICATE_NAME") && !told.contains("type_list"), "{told}");
 }

@@ -239,3 +239,42 @@ fn limit_of_pull_queries_can_be_switched_off() {
     assert_eq!(ask("false").as_deref(), Some("LIMIT in pull queries is switched off"));
     engine.shutdown();
 }
+
+#[test]
+fn rows_of_a_table_that_stands_still_come_with_a_warning() {
+    let bench = Bench::new();
+    let engine = bench.open();
+    run(&engine, &format!("{ORDERS} CREATE TABLE sums AS SELECT id, SUM(price) AS total FROM orders GROUP BY id;"));
+    let warnings = |sql: &str| start(&engine, sql).warnings;
+    let look_up = "SELECT * FROM sums WHERE id = 1;";
+    assert!(warnings(look_up).is_empty());
+    run(&engine, "PAUSE CTAS_SUMS_1;");
+    let told = ["Table SUMS stands still, for its query CTAS_SUMS_1 is paused. RESUME CTAS_SUMS_1 goes on with it."];
+    assert_eq!(warnings(look_up), told);
+    assert_eq!(warnings("SELECT COUNT(*) FROM sums;"), told);
+    assert_eq!(
+        engine.look_up_at_once(&look_up_request(look_up)).map(|rows| rows.warnings),
+        Some(vec![told[0].to_owned()])
+    );
+    run(&engine, "RESUME CTAS_SUMS_1;");
+    assert!(warnings(look_up).is_empty());
+}
+
+fn look_up_request(sql: &str) -> Request {
+    Request::new(sql).with("auto.offset.reset", "earliest")
+}
+
+#[test]
+fn a_table_that_was_dropped_meanwhile_is_followed_no_longer() {
+    let bench = Bench::new();
+    let engine = bench.open();
+    run(&engine, &format!("{ORDERS} CREATE TABLE sums AS SELECT id, SUM(price) AS total FROM orders GROUP BY id;"));
+    let table = engine.catalog().source(&"SUMS".into()).cloned().expect("it was created");
+    engine.table_snapshot(&table).expect("it is read");
+    assert_eq!(engine.table_metrics().len(), 1);
+    run(&engine, "DROP TABLE sums;");
+    assert_eq!(engine.table_metrics().len(), 0);
+    // A reader that found it in the catalog before.
+    engine.table_snapshot(&table).expect("its topic is still there");
+    assert_eq!(engine.table_metrics().len(), 0);
+}

@@ -276,19 +276,15 @@ impl Query {
         RuntimeError::QueryFailed { query: self.id.clone(), reason: failure.reason.clone() }
     }
 
+    /// Whether the query runs.
+    pub(in crate::runtime) fn state(&self) -> QueryState {
+        state_of(&self.control.lock())
+    }
+
     /// What the query does, and has done.
     pub(in crate::runtime) fn status(&self) -> QueryStatus {
         let control = self.control.lock();
-        let state = match &control.error {
-            Some(failure) => QueryState::Error {
-                reason: failure.reason.clone(),
-                topic: failure.at.as_ref().map(|place| place.topic.clone()),
-                partition: failure.at.as_ref().map(|place| place.partition),
-                offset: failure.at.as_ref().map(|place| place.offset),
-            },
-            None if control.paused => QueryState::Paused,
-            None => QueryState::Running,
-        };
+        let state = state_of(&control);
         let mut ends = BTreeMap::new();
         let sources = control.pipeline.as_ref().map_or(&[][..], |pipeline| &pipeline.sources);
         let sources = sources
@@ -322,4 +318,17 @@ impl Query {
 
     /// How long to wait for a commit under way when a query stops.
     pub(in crate::runtime) const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+}
+
+fn state_of(control: &Control) -> QueryState {
+    match &control.error {
+        Some(failure) => QueryState::Error {
+            reason: failure.reason.clone(),
+            topic: failure.at.as_ref().map(|place| place.topic.clone()),
+            partition: failure.at.as_ref().map(|place| place.partition),
+            offset: failure.at.as_ref().map(|place| place.offset),
+        },
+        None if control.paused => QueryState::Paused,
+        None => QueryState::Running,
+    }
 }

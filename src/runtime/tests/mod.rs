@@ -155,6 +155,7 @@ pub(super) fn source(topic: &str) -> Input {
         window: None,
         timestamp: None,
         is_table: false,
+        begins_at: Vec::new(),
         columns: vec![SourceColumn::Key(0), SourceColumn::Value(0)],
         schema: edge(),
     })

@@ -54,6 +54,7 @@ fn source(name: &str, kind: SourceKind, columns: &[(&str, SqlType)]) -> Source {
         timestamp: None,
         read_only: false,
         created_by: None,
+        begins_at: Vec::new(),
         sql: String::new(),
     }
 }

@@ -51,6 +51,7 @@ fn table() -> (Arc<Source>, Snapshot) {
         timestamp: None,
         read_only: false,
         created_by: None,
+        begins_at: Vec::new(),
         sql: String::new(),
     };
     let mut rows = Vec::new();

@@ -230,4 +230,8 @@ impl TopicLog for EmbeddedLog {
     fn append(&self, transaction: Transaction, done: OnCommit) {
         self.shared.queue.commit(None, transaction, done);
     }
+
+    fn trouble(&self) -> Option<String> {
+        self.shared.trouble()
+    }
 }

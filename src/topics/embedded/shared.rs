@@ -33,6 +33,8 @@ pub(super) struct Shared {
     pub(super) active: Mutex<Arc<ActiveFile>>,
     /// Why nothing is written any more.
     pub(super) health: Mutex<Option<String>>,
+    /// Why the last write was undone; `None` if it was not.
+    refusal: Mutex<Option<String>>,
     /// Held while `topics.json` and the topics change.
     pub(super) catalog: Mutex<()>,
     /// Held by a pass of cleaning.
@@ -101,6 +103,7 @@ impl Shared {
             settings,
             active: Mutex::new(active),
             health: Mutex::new(None),
+            refusal: Mutex::new(None),
             catalog: Mutex::new(()),
             cleaning: Mutex::new(()),
             starts_unsaved: AtomicBool::new(false),
@@ -130,6 +133,16 @@ impl Shared {
             tracing::error!(%error, "the log cannot be written and takes no more commits until it is opened again");
             *health = Some(format!("an earlier write failed ({error}); open the log again"));
         }
+    }
+
+    /// Notes whether the last write could be done, or was undone: while a disk is full, say.
+    pub(super) fn note_refusal(&self, refusal: Option<String>) {
+        *self.refusal.lock() = refusal;
+    }
+
+    /// Why nothing is written, if nothing is.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.health.lock().clone().or_else(|| self.refusal.lock().clone())
     }
 
     pub(super) fn listen(&self, on_append: OnAppend) {

@@ -19,8 +19,8 @@ use crate::topics::conformance::{
     self, DELETE_RETENTION_MS, MAX_RECORD_BYTES, Subject, append, conformance_suite, create, read, transaction,
 };
 use crate::topics::memory::Fault;
-use crate::topics::{CleanupPolicy, CommitOutcome, TopicConfig, TopicLog, Transaction};
-use crate::types::{Offset, Partition};
+use crate::topics::{CleanupPolicy, CommitOutcome, PartitionRecords, TopicConfig, TopicLog, Transaction};
+use crate::types::{EventTime, Offset, Partition, Record};
 
 /// A log in a folder of its own, with a clock that is moved by hand.
 pub(super) struct Folder {
@@ -301,4 +301,28 @@ fn expired_segments_stay_until_the_new_starts_are_on_disk() {
     std::fs::remove_dir(&obstacle).unwrap();
     folder.reopen();
     assert_eq!(folder.embedded().offsets(id).unwrap()[0].end, Offset(100), "offsets are never given twice");
+}
+
+#[test]
+fn a_log_that_cannot_be_written_says_so_until_it_can() {
+    let folder = Folder::new(settings());
+    let log = folder.log();
+    log.create_topic("t", &TopicConfig::default()).unwrap();
+    let write = || {
+        let record = Record { key: None, value: None, timestamp: EventTime(1), headers: vec![] };
+        let records = [&record].into_iter().collect();
+        let records = vec![PartitionRecords { topic: "t".into(), partition: Partition(0), records }];
+        let (sender, answered) = mpsc::sync_channel(1);
+        log.append(Transaction { records }, Box::new(move |outcome| sender.send(outcome).unwrap()));
+        answered.recv().unwrap()
+    };
+    let told = || log.trouble().is_some();
+    write();
+    assert!(!told());
+    folder.plan(DiskFault::Full);
+    assert!(matches!(write(), CommitOutcome::Aborted(_)) && told());
+    assert!(matches!(write(), CommitOutcome::Committed(_)) && !told());
+    folder.plan(DiskFault::Torn);
+    assert!(matches!(write(), CommitOutcome::Unknown(_)) && told());
+    assert!(!matches!(write(), CommitOutcome::Committed(_)) && told());
 }

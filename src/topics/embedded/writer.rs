@@ -133,9 +133,17 @@ impl Writer {
     /// Writes and, by policy, flushes; gives the answer for the whole group if that fails.
     fn write(&self, group: &Group) -> Option<CommitOutcome> {
         let error = match write_group(&self.active, group, &self.shared.faults) {
-            Ok(()) if self.shared.settings.fsync == Fsync::Commit => self.active.flush().err()?,
-            Ok(()) => return None,
-            Err(WriteError::Undone(error)) => return Some(CommitOutcome::Aborted(unwritable(error.to_string()))),
+            Ok(()) => {
+                self.shared.note_refusal(None);
+                if self.shared.settings.fsync != Fsync::Commit {
+                    return None;
+                }
+                self.active.flush().err()?
+            }
+            Err(WriteError::Undone(error)) => {
+                self.shared.note_refusal(Some(error.to_string()));
+                return Some(CommitOutcome::Aborted(unwritable(error.to_string())));
+            }
             Err(WriteError::Unknown(error)) => error,
         };
         self.shared.poison(&error);
