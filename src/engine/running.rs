@@ -217,7 +217,10 @@ impl Engine {
             })
             .collect();
         let pushes = self.runtime.pushes();
-        metrics.extend(pushes.into_iter().map(|(id, counters)| of_counters(id, "RUNNING", true, &counters)));
+        metrics.extend(pushes.into_iter().map(|push| QueryMetrics {
+            state_bytes: push.state_bytes as u64,
+            ..of_counters(push.id, "RUNNING", true, &push.counters)
+        }));
         metrics
     }
 
@@ -228,7 +231,7 @@ impl Engine {
             .runtime
             .pushes()
             .into_iter()
-            .map(|(id, _)| PushText { text: texts.get(&id).cloned().unwrap_or_default(), id })
+            .map(|push| PushText { text: texts.get(&push.id).cloned().unwrap_or_default(), id: push.id })
             .collect();
         found.sort_by(|left, right| left.id.cmp(&right.id));
         found
@@ -236,7 +239,7 @@ impl Engine {
 
     /// Remembers the text of a push query that starts.
     pub(super) fn remember_push(&self, id: &str, text: &str) {
-        let live: Vec<_> = self.runtime.pushes().into_iter().map(|(id, _)| id).collect();
+        let live: Vec<_> = self.runtime.pushes().into_iter().map(|push| push.id).collect();
         let mut texts = self.running.pushes.lock();
         texts.retain(|known, _| live.contains(known));
         texts.insert(id.to_owned(), text.to_owned());
@@ -244,7 +247,7 @@ impl Engine {
 
     /// The id, as it was given, of the push query of this name, if it runs. TERMINATE upper-cases names.
     pub(super) fn find_push(&self, id: &str) -> Option<String> {
-        let pushes = self.runtime.pushes().into_iter().map(|(known, _)| known);
+        let pushes = self.runtime.pushes().into_iter().map(|push| push.id);
         pushes.chain(self.ad_hoc.running()).find(|known| known.eq_ignore_ascii_case(id))
     }
 

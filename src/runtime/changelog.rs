@@ -13,6 +13,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use hashbrown::HashMap;
+
 use crate::catalog::QueryId;
 use crate::state::{Slot, StateRow};
 use crate::topics::{
@@ -255,20 +257,27 @@ impl Restorer {
 }
 
 impl Share {
-    /// The state rows among records that this task owns.
+    /// The state rows among records that this task owns: of each key the last, in the order of these.
     fn rows(self, records: &RecordBlock) -> Result<Vec<StateRow>, String> {
-        let mut rows = Vec::with_capacity(records.len() / self.tasks.max(1));
+        let mut owned = Vec::with_capacity(records.len() / self.tasks.max(1));
+        let mut last = HashMap::with_capacity(owned.capacity());
         for record in records.iter() {
             let Some((slot, key)) = record.key.and_then(|key| key.split_first_chunk::<2>()) else {
                 return Err(format!("the record at offset {} is not a state row", record.offset));
             };
             let slot = Slot(u16::from_be_bytes(*slot));
             if self.owns(slot) {
-                let value = record.value.map(|value| records.share(value));
-                rows.push(StateRow { slot, key: records.share(key), value });
+                last.insert((slot, key), owned.len());
+                owned.push((slot, key, record.value));
             }
         }
-        Ok(rows)
+        let is_last = |(nth, (slot, key, _)): &(usize, (Slot, &[u8], _))| last.get(&(*slot, *key)) == Some(nth);
+        let row = |(_, (slot, key, value)): (usize, (Slot, &[u8], Option<&[u8]>))| StateRow {
+            slot,
+            key: records.share(key),
+            value: value.map(|value| records.share(value)),
+        };
+        Ok(owned.into_iter().enumerate().filter(is_last).map(row).collect())
     }
 }
 
@@ -278,8 +287,33 @@ fn records_between(from: Offset, until: Offset) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_changelog, topic_prefix};
+    use super::{Share, is_changelog, topic_prefix};
+    use crate::state::Slot;
     use crate::topics::check_topic_name;
+    use crate::types::{EventTime, Offset, RecordBlockBuilder, RecordView};
+
+    #[test]
+    fn of_the_rows_of_a_key_that_are_read_together_only_the_last_is_put_back() {
+        let mut block = RecordBlockBuilder::default();
+        for (key, value) in [("\0\0a", "1"), ("\0\x01a", "2"), ("\0\0b", "3"), ("\0\0a", "4"), ("\0\x02b", "")] {
+            block.push(RecordView {
+                offset: Offset(0),
+                timestamp: EventTime(0),
+                key: Some(key.as_bytes()),
+                value: Some(value.as_bytes()).filter(|value| !value.is_empty()),
+                headers: &[],
+            });
+        }
+        let block = block.finish();
+        let rows = |tasks, nth| Share { slots: 4, tasks, nth }.rows(&block).unwrap();
+        let text = |row: &crate::state::StateRow| {
+            let value = row.value.as_ref().map_or("gone".into(), |value| String::from_utf8_lossy(value).into_owned());
+            format!("{} {}: {value}", row.slot.0, String::from_utf8_lossy(&row.key))
+        };
+        assert_eq!(rows(1, 0).iter().map(text).collect::<Vec<_>>(), ["1 a: 2", "0 b: 3", "0 a: 4", "2 b: gone"]);
+        assert_eq!(rows(2, 1).iter().map(text).collect::<Vec<_>>(), ["1 a: 2"]);
+        assert_eq!(rows(2, 0).iter().map(|row| row.slot).collect::<Vec<_>>(), [Slot(0), Slot(0), Slot(2)]);
+    }
 
     #[test]
     fn names_of_queries_are_written_in_letters_that_topics_may_have() {

@@ -25,8 +25,8 @@ use super::push::{PushDefinition, PushQuery};
 use super::query::{Query, QueryDefinition};
 use super::scheduler::Scheduler;
 use super::settings::Guarantee;
-use super::status::{QueryState, QueryStatus};
-use super::{Clock, QueryCounters, RuntimeSettings};
+use super::status::{PushStatus, QueryState, QueryStatus};
+use super::{Clock, RuntimeSettings};
 
 /// What a runtime is made of.
 pub struct RuntimeParts {
@@ -303,8 +303,9 @@ impl Runtime {
     }
 
     /// The push queries that run, and what they have done.
-    pub fn pushes(&self) -> Vec<(String, QueryCounters)> {
-        self.env.pushes.lock().iter().map(|(id, query)| (id.clone(), query.read_counters())).collect()
+    pub fn pushes(&self) -> Vec<PushStatus> {
+        let pushes: Vec<_> = self.env.pushes.lock().values().cloned().collect();
+        pushes.iter().map(|query| query.status()).collect()
     }
 
     /// Follows the committed records of a topic from the source's first row on.

@@ -57,4 +57,4 @@ pub use query::QueryDefinition;
 pub use row_event::RowEvent;
 pub use scheduler::Scheduler;
 pub use settings::{Guarantee, RuntimeSettings};
-pub use status::{QueryState, QueryStatus, SourceProgress};
+pub use status::{PushStatus, QueryState, QueryStatus, SourceProgress};

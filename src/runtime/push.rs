@@ -21,12 +21,13 @@ use super::RowEvent;
 use super::RuntimeError;
 use super::build::{self, Plan, Start};
 use super::client::{Client, Pump};
-use super::counters::{Counters, QueryCounters};
+use super::counters::Counters;
 use super::environment::Environment;
 use super::pipeline::{Owner, Pipeline, SourceReport, TaskCapture, TaskFailure};
 use super::positions::SourceKey;
 use super::processing_log::ProcessingLogEntry;
 use super::scheduler::Task;
+use super::status::PushStatus;
 
 /// Where a push query starts to read streams. Tables are always read from their beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,9 +178,10 @@ impl PushQuery {
         Ok(pipeline.is_quiet() && self.client.is_empty())
     }
 
-    /// What the query has done.
-    pub(super) fn read_counters(&self) -> QueryCounters {
-        self.counters.read()
+    /// What the query has done, and what it holds.
+    pub(super) fn status(&self) -> PushStatus {
+        let state_bytes = self.control.lock().pipeline.as_ref().map_or(0, |pipeline| pipeline.gate.state_bytes());
+        PushStatus { id: self.id.clone(), state_bytes, counters: self.counters.read() }
     }
 }
 

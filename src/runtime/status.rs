@@ -44,6 +44,17 @@ impl SourceProgress {
     }
 }
 
+/// A push query at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PushStatus {
+    /// Id.
+    pub id: String,
+    /// Memory held by its state when it was last looked at, bytes.
+    pub state_bytes: usize,
+    /// What it has done.
+    pub counters: QueryCounters,
+}
+
 /// A persistent query at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueryStatus {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Bench, run};
-use crate::engine::Engine;
+use crate::engine::{Engine, QueryAnswer, Request};
+use crate::runtime::{ManualClock, Scheduler};
 use crate::topics::{PartitionRecords, TopicLog, Transaction};
 use crate::types::{EventTime, Offset, Partition, RecordBlockBuilder, RecordView};
 
@@ -107,7 +108,7 @@ fn the_query_that_grows_beyond_its_limit_stops_and_others_go_on() {
 #[test]
 fn a_query_that_reads_its_state_back_says_so_wherever_queries_are_shown() {
     let bench = Bench::new();
-    let scheduler = || crate::runtime::Scheduler::seeded(1, Arc::<crate::runtime::ManualClock>::clone(&bench.clock));
+    let scheduler = || Scheduler::seeded(1, Arc::<ManualClock>::clone(&bench.clock));
     let engine = bench.open_on(Some(scheduler()), |_| {});
     run(
         &engine,
@@ -129,4 +130,32 @@ fn a_query_that_reads_its_state_back_says_so_wherever_queries_are_shown() {
     assert!(engine.wait_until_caught_up(LONG));
     assert!(run(&engine, "SHOW QUERIES;").contains("\"state\":\"RUNNING\""));
     assert_eq!(engine.health().restoring, None);
+}
+
+#[test]
+fn a_push_query_tells_its_state_and_does_not_remember_what_is_gone() {
+    let bench = Bench::new();
+    let scheduler = Scheduler::seeded(1, Arc::<ManualClock>::clone(&bench.clock));
+    let engine = bench.open_on(Some(Arc::clone(&scheduler)), |_| {});
+    run(&engine, SOURCES);
+    let sql = "SELECT k, COUNT(*) AS n FROM s
+                 WINDOW TUMBLING (SIZE 10 MILLISECONDS, RETENTION 20 MILLISECONDS, GRACE PERIOD 0 MILLISECONDS)
+                 GROUP BY k EMIT CHANGES;";
+    let answer = engine.query(&Request::new(sql).with("auto.offset.reset", "earliest"));
+    let Ok(QueryAnswer::Rows(mut stream)) = answer else { panic!("{answer:?}") };
+    let mut held = Vec::new();
+    for step in 0..10 {
+        produce(&bench, &["s"], step * 5_000..(step + 1) * 5_000);
+        loop {
+            scheduler.run_until_idle();
+            if stream.events.try_recv().is_err() {
+                break;
+            }
+        }
+        let push = engine.query_metrics().into_iter().find(|metrics| metrics.is_push).expect("it runs");
+        held.push(push.state_bytes);
+    }
+    // All windows but a few are over at every step.
+    assert!(held[1] > 10_000, "{held:?}");
+    assert!(held.iter().all(|bytes| *bytes < 3 * held[1]), "{held:?}");
 }

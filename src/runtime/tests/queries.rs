@@ -291,7 +291,7 @@ fn a_slow_client_stops_its_query_and_nobody_else() {
     }
     scheduler.run_until_idle();
     assert_eq!(world.all("b").len(), 20);
-    assert!(runtime.pushes()[0].1.records_in < 6);
+    assert!(runtime.pushes()[0].counters.records_in < 6);
     let mut rows = 0;
     while rows < 20 {
         rows += events(&mut receiver).len();
