@@ -2,13 +2,10 @@
 //! budgets of the group table), with a result for every row, by a BIGINT key, hopping, in sessions; and bytes a key.
 //! Throughput is in rows; a batch is 8192 rows.
 //!
-//! Time is the thread's processor time, where the system tells it: other work on the machine then counts only as far
-//! as it shares caches and cores.
+//! Time is the thread's processor time (`measure`).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use thalweg::expressions::{EdgeColumn, EdgeSchema};
@@ -19,53 +16,14 @@ use thalweg::planner::graph::{
 };
 use thalweg::types::{ChangeBatch, EventTime, Offset, Ops, Partition, RowMeta, SqlType};
 
+mod measure;
+
+use measure::CpuTime;
+
 const BATCH: usize = 8192;
 const BATCHES: usize = 128;
 /// An epoch ends after this many batches.
 const EPOCH: usize = 16;
-
-/// Processor time of this thread as the Linux scheduler counts it; elsewhere the time on the clock.
-struct CpuTime;
-
-impl CpuTime {
-    fn now() -> Option<Duration> {
-        let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-        Some(Duration::from_nanos(text.split_ascii_whitespace().next()?.parse().ok()?))
-    }
-}
-
-impl Measurement for CpuTime {
-    type Intermediate = (Instant, Option<Duration>);
-    type Value = Duration;
-
-    fn start(&self) -> Self::Intermediate {
-        (Instant::now(), Self::now())
-    }
-
-    fn end(&self, (wall, cpu): Self::Intermediate) -> Duration {
-        match (cpu, Self::now()) {
-            (Some(start), Some(end)) if end > start => end - start,
-            _ => wall.elapsed(),
-        }
-    }
-
-    fn add(&self, left: &Duration, right: &Duration) -> Duration {
-        *left + *right
-    }
-
-    fn zero(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "a benchmark takes less than 2^53 nanoseconds")]
-    fn to_f64(&self, value: &Duration) -> f64 {
-        value.as_nanos() as f64
-    }
-
-    fn formatter(&self) -> &dyn ValueFormatter {
-        WallTime.formatter()
-    }
-}
 
 fn edge(key: SqlType) -> EdgeSchema {
     let column = |name: &str, ty: SqlType| EdgeColumn { name: name.into(), ty };

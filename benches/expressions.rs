@@ -4,13 +4,11 @@
 //! Columns have one NULL in sixteen, except those of arithmetic: there a NULL is an error of its row, with an entry
 //! for the processing log, which has a line of its own.
 //!
-//! Time is the thread's processor time, where the system tells it: other work on the machine then counts only as far
-//! as it shares caches and cores.
+//! Time is the thread's processor time (`measure`).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use datafusion::arrow::array::{
     ArrayRef, Decimal128Array, Float64Array, Int32Array, Int64Array, ListBuilder, RecordBatch, StringArray,
@@ -20,6 +18,10 @@ use thalweg::expressions::{EdgeColumn, EdgeSchema, ErrorSink, EvaluationContext,
 use thalweg::functions::FunctionRegistry;
 use thalweg::sql::parse_expression;
 use thalweg::types::SqlType;
+
+mod measure;
+
+use measure::CpuTime;
 
 const BATCHES: [usize; 3] = [1, 64, 8192];
 
@@ -67,49 +69,6 @@ const COMPOSITE: [(&str, &[&str]); 5] = [
     ),
     ("nested", &["STRUCT(ID := A, NAME := S)", "ARRAY[A, B]", "L[1]", "STRUCT(ID := A, NAME := S)->NAME"]),
 ];
-
-/// Processor time of this thread as the Linux scheduler counts it; elsewhere the time on the clock.
-struct CpuTime;
-
-impl CpuTime {
-    fn now() -> Option<Duration> {
-        let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-        Some(Duration::from_nanos(text.split_ascii_whitespace().next()?.parse().ok()?))
-    }
-}
-
-impl Measurement for CpuTime {
-    type Intermediate = (Instant, Option<Duration>);
-    type Value = Duration;
-
-    fn start(&self) -> Self::Intermediate {
-        (Instant::now(), Self::now())
-    }
-
-    fn end(&self, (wall, cpu): Self::Intermediate) -> Duration {
-        match (cpu, Self::now()) {
-            (Some(start), Some(end)) if end > start => end - start,
-            _ => wall.elapsed(),
-        }
-    }
-
-    fn add(&self, left: &Duration, right: &Duration) -> Duration {
-        *left + *right
-    }
-
-    fn zero(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "a benchmark takes less than 2^53 nanoseconds")]
-    fn to_f64(&self, value: &Duration) -> f64 {
-        value.as_nanos() as f64
-    }
-
-    fn formatter(&self) -> &dyn ValueFormatter {
-        WallTime.formatter()
-    }
-}
 
 fn schema() -> EdgeSchema {
     let columns = [

@@ -1,61 +1,18 @@
 //! Decoding and encoding of flat records of about 200 bytes, eight fields each: the budgets of the JSON decoder, and
 //! what the other directions cost. Throughput is in bytes of records; a batch is 8192 records.
 //!
-//! Time is the thread's processor time, where the system tells it: other work on the machine then counts only as far
-//! as it shares caches and cores.
+//! Time is the thread's processor time (`measure`).
 
-use std::time::{Duration, Instant};
-
-use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use datafusion::arrow::array::ArrayRef;
 use thalweg::formats::{EncodedSide, FormatName, Side, SideColumn, decoder, encoder};
 use thalweg::types::SqlType;
 
+mod measure;
+
+use measure::CpuTime;
+
 const BATCH: usize = 8192;
-
-/// Processor time of this thread as the Linux scheduler counts it; elsewhere the time on the clock.
-struct CpuTime;
-
-impl CpuTime {
-    fn now() -> Option<Duration> {
-        let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-        Some(Duration::from_nanos(text.split_ascii_whitespace().next()?.parse().ok()?))
-    }
-}
-
-impl Measurement for CpuTime {
-    type Intermediate = (Instant, Option<Duration>);
-    type Value = Duration;
-
-    fn start(&self) -> Self::Intermediate {
-        (Instant::now(), Self::now())
-    }
-
-    fn end(&self, (wall, cpu): Self::Intermediate) -> Duration {
-        match (cpu, Self::now()) {
-            (Some(start), Some(end)) if end > start => end - start,
-            _ => wall.elapsed(),
-        }
-    }
-
-    fn add(&self, left: &Duration, right: &Duration) -> Duration {
-        *left + *right
-    }
-
-    fn zero(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "a benchmark takes less than 2^53 nanoseconds")]
-    fn to_f64(&self, value: &Duration) -> f64 {
-        value.as_nanos() as f64
-    }
-
-    fn formatter(&self) -> &dyn ValueFormatter {
-        WallTime.formatter()
-    }
-}
 
 /// Four BIGINT, one DOUBLE and three STRING columns.
 fn side(format: FormatName) -> Side {
