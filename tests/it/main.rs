@@ -12,6 +12,7 @@ mod fuzz_sql;
 mod git_history;
 mod kill_loop;
 mod kill_loop_state;
+mod mutations;
 mod server_process;
 mod server_start;
 mod tidy;
