@@ -9,11 +9,12 @@ use datafusion::arrow::datatypes::{
 };
 
 use super::attr::Attr;
-use super::by_offset::{ByOffset, Kept, SeveralByOffset};
-use super::collect::{CollectList, CollectSet};
+use super::by_offset::{ByOffset, Kept};
+use super::collect::{CollectSet, Several};
 use super::correlation::Correlation;
 use super::count::Count;
 use super::count_distinct::{CountDistinct, ExactCountDistinct};
+use super::counted::{Counted, OfCounts};
 use super::deviation::Deviation;
 use super::distinct::Distinct;
 use super::encoded::Encoded;
@@ -44,16 +45,20 @@ pub(super) fn state(call: &AggregateFunction, retracting: bool) -> Option<State>
     let values = || Encoded::of_equals(std::slice::from_ref(ty));
     let limit = call.limit.unwrap_or(usize::MAX);
     match call.name.as_str() {
-        "ATTR" => Some(Groups::boxed(Attr { values: values() })),
+        "ATTR" => Some(counted(values(), Attr)),
         "AVG" => real(ty, Means),
-        "COLLECT_LIST" => Some(Groups::boxed(CollectList { values: values(), limit })),
-        "COLLECT_SET" => Some(Groups::boxed(CollectSet { values: values(), limit, retracting })),
+        "COLLECT_LIST" => Some(Groups::boxed(Several {
+            values: values(),
+            n: limit,
+            kept: Kept { latest: false, ignores_nulls: false },
+        })),
+        "COLLECT_SET" => Some(counted(values(), CollectSet { limit, retracting })),
         "CORRELATION" => real(ty, Correlations),
-        "COUNT_DISTINCT" if retracting => Some(Groups::boxed(ExactCountDistinct { values: values() })),
+        "COUNT_DISTINCT" if retracting => Some(counted(values(), ExactCountDistinct)),
         "COUNT_DISTINCT" => Some(Groups::boxed(CountDistinct { values: values() })),
         "EARLIEST_BY_OFFSET" => Some(by_offset(call, ty, false)),
         "LATEST_BY_OFFSET" => Some(by_offset(call, ty, true)),
-        "HISTOGRAM" => Some(Groups::boxed(Histogram::new())),
+        "HISTOGRAM" => Some(counted(values(), Histogram)),
         "MAX" => ordered(ty, Extremes { better: Ordering::Greater, retracting }),
         "MIN" => ordered(ty, Extremes { better: Ordering::Less, retracting }),
         "STDDEV_SAMP" => real(ty, Deviations { is_legacy: true }),
@@ -63,6 +68,10 @@ pub(super) fn state(call: &AggregateFunction, retracting: bool) -> Option<State>
         "TOPK" | "TOPKDISTINCT" => ordered(ty, Tops { call, k: number(call)?, retracting }),
         _ => extensions::state(call, retracting),
     }
+}
+
+fn counted(rows: Encoded, result: impl OfCounts + 'static) -> State {
+    Groups::boxed(Counted { rows, result })
 }
 
 /// The number among the parameters.
@@ -77,7 +86,7 @@ fn by_offset(call: &AggregateFunction, ty: &SqlType, latest: bool) -> State {
     let kept = Kept { latest, ignores_nulls: !call.parameters.contains(&Parameter::Boolean(false)) };
     let values = Encoded::new(std::slice::from_ref(ty));
     match number(call) {
-        Some(n) => Groups::boxed(SeveralByOffset { values, n, kept }),
+        Some(n) => Groups::boxed(Several { values, n, kept }),
         None => ordered(ty, kept).unwrap_or_else(|| kept.state(values)),
     }
 }

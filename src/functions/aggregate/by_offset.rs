@@ -1,17 +1,15 @@
 //! EARLIEST_BY_OFFSET and LATEST_BY_OFFSET: values by when they came.
 //!
-//! Saved: one value as `00` for none, `01` for NULL, or `02` and the value's key (see `ordered`); several as `Items` are.
+//! Saved: one value as `00` for none, `01` for NULL, or `02` and the value's key (see `ordered`). Several are kept in `collect`.
 
 use std::borrow::Borrow;
 
 use datafusion::arrow::array::ArrayRef;
 
-use super::encoded::{Encoded, Lists, is_null, push};
 use super::groups::Fold;
-use super::items::Items;
 use super::ordered::Ordered;
 use super::saved::Saved;
-use crate::types::{EncodedRows, NotARow};
+use crate::types::NotARow;
 
 /// Which rows are kept.
 #[derive(Debug, Clone, Copy)]
@@ -98,83 +96,5 @@ impl<O: Ordered> Fold for ByOffset<O> {
 
     fn heap_bytes(&self, state: &Self::State) -> usize {
         state.as_ref().and_then(Option::as_ref).map_or(0, O::heap_bytes)
-    }
-}
-
-/// The first or the last `n` values, the oldest first.
-///
-/// Sessions that grow together keep the last `n` of both; ksqlDB keeps the first `n` of what both kept.
-#[derive(Debug)]
-pub(super) struct SeveralByOffset {
-    pub(super) values: Encoded,
-    pub(super) n: usize,
-    pub(super) kept: Kept,
-}
-
-impl SeveralByOffset {
-    fn keep(&self, items: &mut Items, item: &[u8]) {
-        if self.kept.latest || items.len() < self.n {
-            items.push(item);
-            if items.len() > self.n {
-                items.remove(0);
-            }
-        }
-    }
-}
-
-impl Fold for SeveralByOffset {
-    type State = Items;
-    type Input<'a> = EncodedRows;
-    type Output = Lists<EncodedRows>;
-
-    fn empty(&self) -> Items {
-        Items::default()
-    }
-
-    fn read(&self, arguments: &[ArrayRef]) -> EncodedRows {
-        self.values.rows(arguments)
-    }
-
-    fn add(&self, state: &mut Items, input: &EncodedRows, row: usize) -> Result<(), String> {
-        let item = input.get(row);
-        if !(self.kept.ignores_nulls && is_null(item)) {
-            self.keep(state, item);
-        }
-        Ok(())
-    }
-
-    fn remove(&self, _state: &mut Items, _input: &EncodedRows, _row: usize) -> Result<(), String> {
-        Err("what came first or last cannot be taken back".to_owned())
-    }
-
-    fn output(&self, _rows: usize) -> Self::Output {
-        Lists::new(EncodedRows::default())
-    }
-
-    fn put(&self, state: &Items, output: &mut Self::Output) {
-        state.iter().for_each(|item| push(item, &mut output.values));
-        output.end(state.len());
-    }
-
-    fn finish(&self, output: Self::Output) -> ArrayRef {
-        output.finish(|rows| self.values.column(rows.iter()))
-    }
-
-    fn merge(&self, state: &mut Items, other: Items) -> Result<(), String> {
-        let later = std::mem::replace(state, other);
-        later.iter().for_each(|item| self.keep(state, item));
-        Ok(())
-    }
-
-    fn save(&self, state: &Items, out: &mut Vec<u8>) {
-        state.save(out);
-    }
-
-    fn load(&self, bytes: &mut &[u8]) -> Result<Items, NotARow> {
-        Items::load(&self.values, bytes)
-    }
-
-    fn heap_bytes(&self, state: &Items) -> usize {
-        state.heap_bytes()
     }
 }

@@ -1,23 +1,39 @@
-//! COLLECT_LIST and COLLECT_SET: the values of a group in an array.
+//! COLLECT_LIST, COLLECT_SET, and several values of EARLIEST_BY_OFFSET or LATEST_BY_OFFSET: values of a group in an array.
 //!
 //! Saved: a list as `Items` are; a set as `CountedSet` is, with counts of 1 where rows are never taken back.
 
 use datafusion::arrow::array::ArrayRef;
 
+use super::by_offset::Kept;
+use super::counted::OfCounts;
 use super::counted_set::CountedSet;
-use super::encoded::{Encoded, Lists, push};
+use super::encoded::{Encoded, Lists, is_null, push};
 use super::groups::Fold;
 use super::items::Items;
 use crate::types::{EncodedRows, NotARow};
 
-/// COLLECT_LIST. Values beyond the limit are left out; one that is taken back is the last of its equals.
+/// The first or the last `n` values, the oldest first. A value that is taken back is the last of its equals.
+///
+/// Sessions that grow together keep the last `n` of both; ksqlDB keeps the first `n` of what both kept.
 #[derive(Debug)]
-pub(super) struct CollectList {
+pub(super) struct Several {
     pub(super) values: Encoded,
-    pub(super) limit: usize,
+    pub(super) n: usize,
+    pub(super) kept: Kept,
 }
 
-impl Fold for CollectList {
+impl Several {
+    fn keep(&self, items: &mut Items, item: &[u8]) {
+        if self.kept.latest || items.len() < self.n {
+            items.push(item);
+            if items.len() > self.n {
+                items.remove(0);
+            }
+        }
+    }
+}
+
+impl Fold for Several {
     type State = Items;
     type Input<'a> = EncodedRows;
     type Output = Lists<EncodedRows>;
@@ -31,8 +47,9 @@ impl Fold for CollectList {
     }
 
     fn add(&self, state: &mut Items, input: &EncodedRows, row: usize) -> Result<(), String> {
-        if state.len() < self.limit {
-            state.push(input.get(row));
+        let item = input.get(row);
+        if !(self.kept.ignores_nulls && is_null(item)) {
+            self.keep(state, item);
         }
         Ok(())
     }
@@ -57,8 +74,7 @@ impl Fold for CollectList {
 
     fn merge(&self, state: &mut Items, other: Items) -> Result<(), String> {
         let later = std::mem::replace(state, other);
-        later.iter().for_each(|item| state.push(item));
-        state.truncate(self.limit);
+        later.iter().for_each(|item| self.keep(state, item));
         Ok(())
     }
 
@@ -78,74 +94,40 @@ impl Fold for CollectList {
 /// COLLECT_SET.
 #[derive(Debug)]
 pub(super) struct CollectSet {
-    pub(super) values: Encoded,
     pub(super) limit: usize,
     /// Values beyond the limit are kept, because they may come to show.
     pub(super) retracting: bool,
 }
 
-impl Fold for CollectSet {
-    type State = CountedSet;
-    type Input<'a> = EncodedRows;
+impl OfCounts for CollectSet {
     type Output = Lists<EncodedRows>;
 
-    fn empty(&self) -> CountedSet {
-        CountedSet::default()
+    fn adds(&self, counts: &CountedSet, value: &[u8]) -> bool {
+        self.retracting || (counts.present_len() < self.limit && counts.count(value) == 0)
     }
 
-    fn read(&self, arguments: &[ArrayRef]) -> EncodedRows {
-        self.values.rows(arguments)
-    }
-
-    fn add(&self, state: &mut CountedSet, input: &EncodedRows, row: usize) -> Result<(), String> {
-        let value = input.get(row);
-        if self.retracting || (state.present_len() < self.limit && state.count(value) == 0) {
-            state.add(value, 1);
+    fn merge(&self, counts: &mut CountedSet, earlier: CountedSet) {
+        if self.retracting {
+            return counts.merge(earlier);
         }
-        Ok(())
-    }
-
-    fn remove(&self, state: &mut CountedSet, input: &EncodedRows, row: usize) -> Result<(), String> {
-        state.add(input.get(row), -1);
-        Ok(())
+        let later = std::mem::replace(counts, earlier);
+        for (value, _) in later.present() {
+            if self.adds(counts, value) {
+                counts.add(value, 1);
+            }
+        }
     }
 
     fn output(&self, _rows: usize) -> Self::Output {
         Lists::new(EncodedRows::default())
     }
 
-    fn put(&self, state: &CountedSet, output: &mut Self::Output) {
-        state.present().take(self.limit).for_each(|(value, _)| push(value, &mut output.values));
-        output.end(state.present_len().min(self.limit));
+    fn put(&self, _values: &Encoded, counts: &CountedSet, output: &mut Self::Output) {
+        counts.present().take(self.limit).for_each(|(value, _)| push(value, &mut output.values));
+        output.end(counts.present_len().min(self.limit));
     }
 
-    fn finish(&self, output: Self::Output) -> ArrayRef {
-        output.finish(|rows| self.values.column(rows.iter()))
-    }
-
-    fn merge(&self, state: &mut CountedSet, other: CountedSet) -> Result<(), String> {
-        if self.retracting {
-            state.merge(other);
-        } else {
-            let later = std::mem::replace(state, other);
-            for (value, _) in later.present() {
-                if state.present_len() < self.limit && state.count(value) == 0 {
-                    state.add(value, 1);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn save(&self, state: &CountedSet, out: &mut Vec<u8>) {
-        state.save(out);
-    }
-
-    fn load(&self, bytes: &mut &[u8]) -> Result<CountedSet, NotARow> {
-        CountedSet::load(&self.values, bytes)
-    }
-
-    fn heap_bytes(&self, state: &CountedSet) -> usize {
-        state.heap_bytes()
+    fn finish(&self, values: &Encoded, output: Self::Output) -> ArrayRef {
+        output.finish(|rows| values.column(rows.iter()))
     }
 }

@@ -13,11 +13,12 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array};
 use datafusion::arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type};
 
+use super::counted::OfCounts;
 use super::counted_set::CountedSet;
 use super::encoded::{Encoded, is_null};
 use super::groups::Fold;
 use super::saved::{Saved, load_length, save_length, take};
-use crate::types::{EncodedRows, NotARow};
+use crate::types::NotARow;
 
 const LOG_REGISTERS: u32 = 14;
 const REGISTERS: usize = 1 << LOG_REGISTERS;
@@ -259,61 +260,28 @@ fn murmur_bytes(bytes: &[u8]) -> u32 {
 
 /// COUNT_DISTINCT of rows that may be taken back.
 #[derive(Debug)]
-pub(super) struct ExactCountDistinct {
-    pub(super) values: Encoded,
-}
+pub(super) struct ExactCountDistinct;
 
-impl Fold for ExactCountDistinct {
-    type State = CountedSet;
-    type Input<'a> = EncodedRows;
+impl OfCounts for ExactCountDistinct {
     type Output = Vec<i64>;
 
-    fn empty(&self) -> CountedSet {
-        CountedSet::default()
+    fn adds(&self, _counts: &CountedSet, value: &[u8]) -> bool {
+        !is_null(value)
     }
 
-    fn read(&self, arguments: &[ArrayRef]) -> EncodedRows {
-        self.values.rows(arguments)
-    }
-
-    fn add(&self, state: &mut CountedSet, input: &EncodedRows, row: usize) -> Result<(), String> {
-        let value = input.get(row);
-        state.add(value, i64::from(!is_null(value)));
-        Ok(())
-    }
-
-    fn remove(&self, state: &mut CountedSet, input: &EncodedRows, row: usize) -> Result<(), String> {
-        let value = input.get(row);
-        state.add(value, -i64::from(!is_null(value)));
-        Ok(())
+    fn removes(&self, _counts: &CountedSet, value: &[u8]) -> bool {
+        !is_null(value)
     }
 
     fn output(&self, rows: usize) -> Vec<i64> {
         Vec::with_capacity(rows)
     }
 
-    fn put(&self, state: &CountedSet, output: &mut Vec<i64>) {
-        output.push(i64::try_from(state.present_len()).unwrap_or(i64::MAX));
+    fn put(&self, _values: &Encoded, counts: &CountedSet, output: &mut Vec<i64>) {
+        output.push(i64::try_from(counts.present_len()).unwrap_or(i64::MAX));
     }
 
-    fn finish(&self, output: Vec<i64>) -> ArrayRef {
+    fn finish(&self, _values: &Encoded, output: Vec<i64>) -> ArrayRef {
         Arc::new(Int64Array::from(output))
-    }
-
-    fn merge(&self, state: &mut CountedSet, other: CountedSet) -> Result<(), String> {
-        state.merge(other);
-        Ok(())
-    }
-
-    fn save(&self, state: &CountedSet, out: &mut Vec<u8>) {
-        state.save(out);
-    }
-
-    fn load(&self, bytes: &mut &[u8]) -> Result<CountedSet, NotARow> {
-        CountedSet::load(&self.values, bytes)
-    }
-
-    fn heap_bytes(&self, state: &CountedSet) -> usize {
-        state.heap_bytes()
     }
 }

@@ -21,13 +21,14 @@ use datafusion::physical_expr::aggregate::{AggregateExprBuilder, AggregateFuncti
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::PhysicalExpr;
 
+use super::counted::{Counted, OfCounts};
 use super::counted_set::CountedSet;
 use super::encoded::Encoded;
 use super::groups::{Fold, Groups};
 use super::incremental::{AggregateFunction, IncrementalAggregate};
 use super::string_agg::StringAgg;
 use crate::functions::Function;
-use crate::types::{EncodedRows, NotARow, SqlType};
+use crate::types::{NotARow, SqlType};
 
 /// What an extension takes and gives.
 #[derive(Debug, Clone, Copy)]
@@ -127,7 +128,7 @@ pub(super) fn state(call: &AggregateFunction, retracting: bool) -> Option<Box<dy
     };
     let adapted = Adapted::new(udaf(), inputs, call).ok()?;
     Some(if retracting {
-        Groups::boxed(Recomputed { rows: Encoded::new(&call.arguments), adapted })
+        Groups::boxed(Counted { rows: Encoded::new(&call.arguments), result: Recomputed(adapted) })
     } else {
         Groups::boxed(adapted)
     })
@@ -305,66 +306,27 @@ impl Fold for Adapted {
 
 /// One of DataFusion's aggregates over rows that may be taken back: computed anew from all rows for each result.
 #[derive(Debug)]
-struct Recomputed {
-    rows: Encoded,
-    adapted: Adapted,
-}
+struct Recomputed(Adapted);
 
-impl Fold for Recomputed {
-    type State = CountedSet;
-    type Input<'a> = EncodedRows;
+impl OfCounts for Recomputed {
     type Output = Vec<ArrayRef>;
-
-    fn empty(&self) -> CountedSet {
-        CountedSet::default()
-    }
-
-    fn read(&self, arguments: &[ArrayRef]) -> EncodedRows {
-        self.rows.rows(arguments)
-    }
-
-    fn add(&self, state: &mut CountedSet, input: &EncodedRows, row: usize) -> Result<(), String> {
-        state.add(input.get(row), 1);
-        Ok(())
-    }
-
-    fn remove(&self, state: &mut CountedSet, input: &EncodedRows, row: usize) -> Result<(), String> {
-        state.add(input.get(row), -1);
-        Ok(())
-    }
 
     fn output(&self, rows: usize) -> Vec<ArrayRef> {
         Vec::with_capacity(rows)
     }
 
-    fn put(&self, state: &CountedSet, output: &mut Vec<ArrayRef>) {
-        let repeated = state.present().flat_map(|(row, count)| (0..count).map(move |_| row));
-        let columns = self.adapted.inputs(&self.rows.columns(repeated));
-        let result = self.adapted.accumulator().and_then(|mut accumulator| {
+    fn put(&self, rows: &Encoded, counts: &CountedSet, output: &mut Vec<ArrayRef>) {
+        let Self(adapted) = self;
+        let repeated = counts.present().flat_map(|(row, count)| (0..count).map(move |_| row));
+        let columns = adapted.inputs(&rows.columns(repeated));
+        let result = adapted.accumulator().and_then(|mut accumulator| {
             accumulator.update_batch(&columns).map_err(message)?;
-            Ok(self.adapted.result(&mut *accumulator))
+            Ok(adapted.result(&mut *accumulator))
         });
-        output.push(result.unwrap_or_else(|_| new_null_array(&self.adapted.result, 1)));
+        output.push(result.unwrap_or_else(|_| new_null_array(&adapted.result, 1)));
     }
 
-    fn finish(&self, output: Vec<ArrayRef>) -> ArrayRef {
-        self.adapted.finish(output)
-    }
-
-    fn merge(&self, state: &mut CountedSet, other: CountedSet) -> Result<(), String> {
-        state.merge(other);
-        Ok(())
-    }
-
-    fn save(&self, state: &CountedSet, out: &mut Vec<u8>) {
-        state.save(out);
-    }
-
-    fn load(&self, bytes: &mut &[u8]) -> Result<CountedSet, NotARow> {
-        CountedSet::load(&self.rows, bytes)
-    }
-
-    fn heap_bytes(&self, state: &CountedSet) -> usize {
-        state.heap_bytes()
+    fn finish(&self, _rows: &Encoded, output: Vec<ArrayRef>) -> ArrayRef {
+        self.0.finish(output)
     }
 }

@@ -41,14 +41,6 @@ impl Items {
         }
     }
 
-    /// Keeps the first `n`.
-    pub(super) fn truncate(&mut self, n: usize) {
-        if n < self.len() {
-            self.ends.truncate(n);
-            self.data.truncate(self.ends.last().map_or(0, |end| *end as usize));
-        }
-    }
-
     fn range(&self, index: usize) -> std::ops::Range<usize> {
         let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
         start..self.ends[index] as usize

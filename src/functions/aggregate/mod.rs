@@ -14,6 +14,7 @@ mod collect;
 mod correlation;
 mod count;
 mod count_distinct;
+mod counted;
 mod counted_set;
 mod deviation;
 mod distinct;
