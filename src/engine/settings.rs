@@ -14,6 +14,9 @@ pub struct EngineSettings {
     /// Settings in force where a request says nothing (`auto.offset.reset` = `earliest`), by ksqlDB's names. Checked
     /// when the engine opens.
     pub defaults: BTreeMap<String, String>,
+    /// What SHOW PROPERTIES tells of the server's settings where a request gives none, by our names; what is not here has
+    /// its default.
+    pub shown: BTreeMap<&'static str, String>,
     /// `statement.max.bytes`: the longest text of a request.
     pub max_text_bytes: usize,
     /// `request.max.statements`: the most statements in a request.
@@ -47,6 +50,7 @@ impl Default for EngineSettings {
         Self {
             service_id: "default_".to_owned(),
             defaults: BTreeMap::new(),
+            shown: BTreeMap::new(),
             max_text_bytes: 1 << 20,
             max_statements: 1_000,
             max_persistent_queries: 10_000,

@@ -107,7 +107,7 @@ impl RunningServer {
 fn open(settings: &Settings, url: &str) -> anyhow::Result<(Storage, Arc<Engine>)> {
     let storage = open_storage(settings)?;
     let host = url.trim_start_matches("http://").to_owned();
-    let engine = open_engine(settings, Arc::clone(&storage.log), storage.cluster_id.clone(), host)?;
+    let engine = open_engine(settings, Arc::clone(&storage.log), storage.cluster_id.clone(), host, storage.folder.root())?;
     storage.folder.set_url(url).context("cannot write the file LOCK of the data folder")?;
     Ok((storage, engine))
 }
@@ -115,6 +115,7 @@ fn open(settings: &Settings, url: &str) -> anyhow::Result<(Storage, Arc<Engine>)
 #[cfg(test)]
 mod tests {
     use super::RunningServer;
+    use crate::engine::Request;
     use crate::server::ServerArguments;
     use crate::settings::Settings;
     use crate::topics::embedded::DataFolder;
@@ -134,6 +135,11 @@ mod tests {
         let server = RunningServer::start(&settings(folder.path())).unwrap();
         let holder = DataFolder::holder(folder.path()).unwrap().unwrap();
         assert_eq!(holder.url.as_deref(), Some(server.url()));
+        let told = serde_json::json!(server.engine.execute(&Request::new("SHOW PROPERTIES;")).unwrap());
+        let properties = told[0]["properties"].as_array().unwrap();
+        let value = |name| properties.iter().find(|property| property["name"] == name).unwrap()["value"].clone();
+        assert_eq!(value("listeners"), server.url().trim_start_matches("http://"));
+        assert_eq!(value("state.dir"), server.folder().display().to_string());
         let second = RunningServer::start(&settings(folder.path())).err().unwrap().to_string();
         assert!(second.contains("is locked by another process") && second.contains(server.url()), "{second}");
         server.stop().unwrap();

@@ -1,5 +1,6 @@
 //! The doors over real sockets and an engine on a log in memory; answers are compared byte for byte.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,8 +36,10 @@ impl Bench {
     async fn open() -> Self {
         let bench = Self::start().await;
         let host = bench.host.clone();
-        let opening =
-            move || open_engine(&Settings::default(), Arc::new(MemoryLog::new()), "log".to_owned(), host).unwrap();
+        let opening = move || {
+            open_engine(&Settings::default(), Arc::new(MemoryLog::new()), "log".to_owned(), host, Path::new("data"))
+                .unwrap()
+        };
         bench.doors.open(tokio::task::spawn_blocking(opening).await.unwrap());
         bench
     }

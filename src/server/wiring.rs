@@ -1,6 +1,7 @@
 //! From settings to what the rooms below take: the one place where names of settings meet their structs.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::engine::{Engine, EngineParts, EngineSettings, OpenError};
@@ -19,15 +20,31 @@ pub(super) fn open_engine(
     log: Arc<dyn TopicLog>,
     cluster_id: String,
     host: String,
+    folder: &Path,
 ) -> Result<Arc<Engine>, OpenError> {
+    let mut engine_settings = engine_settings(settings);
+    engine_settings.shown = shown(settings, &host, folder);
     Engine::open(EngineParts {
         log,
         clock: Arc::new(WallClock::default()),
-        settings: engine_settings(settings),
+        settings: engine_settings,
         cluster_id,
         host,
         scheduler: None,
     })
+}
+
+/// The settings as they came to be, where they are not the defaults: with the port that was taken, and the folder that
+/// was found.
+fn shown(settings: &Settings, host: &str, folder: &Path) -> BTreeMap<&'static str, String> {
+    let usual = Settings::default().texts();
+    let mut shown = settings.texts();
+    shown.retain(|name, text| usual.get(name) != Some(text));
+    shown.insert("data.dir", folder.display().to_string());
+    if let [_] = settings.http.listen.as_slice() {
+        shown.insert("listen", host.to_owned());
+    }
+    shown
 }
 
 fn engine_settings(settings: &Settings) -> EngineSettings {
@@ -35,6 +52,7 @@ fn engine_settings(settings: &Settings) -> EngineSettings {
     EngineSettings {
         service_id: settings.service.id.clone(),
         defaults: statement_defaults(settings),
+        shown: BTreeMap::new(),
         max_text_bytes: settings.sql.max_text.bytes(),
         max_statements: count(settings.sql.max_statements),
         max_persistent_queries: count(settings.sql.max_persistent),

@@ -100,6 +100,10 @@ macro_rules! settings {
                     )*
                     Some(Self { $($field: $field?,)* })
                 }
+
+                fn texts(&self) -> impl Iterator<Item = (&'static str, String)> {
+                    [$(($name, SettingValue::text(&self.$field)),)*].into_iter()
+                }
             }
         )*
 
@@ -114,6 +118,13 @@ macro_rules! settings {
         impl Settings {
             /// All settings, in the order of the documentation.
             pub const GROUPS: &'static [Group] = &[$($group_type::GROUP,)*];
+
+            /// Every value as text, by the setting's name.
+            pub fn texts(&self) -> BTreeMap<&'static str, String> {
+                let mut texts = BTreeMap::new();
+                $(texts.extend(self.$group.texts());)*
+                texts
+            }
 
             /// Reads every value; what has no text gets its default.
             ///

@@ -227,6 +227,20 @@ mod tests {
     }
 
     #[test]
+    fn values_written_as_text_are_read_back() {
+        let settings = check(|sources| {
+            sources.toml("epoch.interval='90s'\nretry.backoff='1500us'\ntopics.fsync='os'\nappend.partition=3", "file");
+            sources.argument("listen=localhost:1,127.0.0.1:2");
+        })
+        .unwrap();
+        let texts = settings.texts();
+        assert_eq!(texts["listen"], "127.0.0.1:1,127.0.0.1:2");
+        assert_eq!((texts["epoch.interval"].as_str(), texts["http.shutdown.timeout"].as_str()), ("90s", "2s"));
+        assert_eq!(Settings::from_texts(&texts).unwrap(), settings);
+        assert_eq!(Settings::from_texts(&Settings::default().texts()).unwrap(), Settings::default());
+    }
+
+    #[test]
     fn a_ksqldb_properties_file_is_read() {
         let settings = check(|sources| {
             sources.properties(

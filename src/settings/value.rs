@@ -18,6 +18,9 @@ pub(crate) trait SettingValue: Sized {
     /// What was expected, as the end of the sentence "… is not …".
     fn read(text: &str) -> Result<Self, String>;
 
+    /// The value as text that reads as the same value.
+    fn text(&self) -> String;
+
     /// How the value lies on a line of numbers, for ranges; `None` for types without order.
     fn magnitude(&self) -> Option<u128> {
         None
@@ -77,6 +80,10 @@ impl SettingValue for ByteSize {
         number.checked_mul(factor).map(Self).ok_or_else(wrong)
     }
 
+    fn text(&self) -> String {
+        self.to_string()
+    }
+
     fn magnitude(&self) -> Option<u128> {
         Some(u128::from(self.0))
     }
@@ -102,6 +109,18 @@ impl SettingValue for Duration {
         number.checked_mul(nanos).map(Self::from_nanos).ok_or_else(wrong)
     }
 
+    /// In the largest unit up to hours that divides it.
+    fn text(&self) -> String {
+        let nanos = self.as_nanos();
+        let units =
+            [("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)];
+        match units.into_iter().find(|(_, size)| nanos >= *size && nanos.is_multiple_of(*size)) {
+            Some((unit, size)) => format!("{}{unit}", nanos / size),
+            None if nanos == 0 => "0ms".to_owned(),
+            None => format!("{nanos}ns"),
+        }
+    }
+
     fn magnitude(&self) -> Option<u128> {
         Some(self.as_nanos())
     }
@@ -115,6 +134,10 @@ macro_rules! integers {
 
             fn read(text: &str) -> Result<Self, String> {
                 text.replace('_', "").parse().map_err(|_| "a whole number that is not negative".to_owned())
+            }
+
+            fn text(&self) -> String {
+                self.to_string()
             }
 
             fn magnitude(&self) -> Option<u128> {
@@ -136,6 +159,10 @@ impl SettingValue for bool {
             _ => Err("true or false".to_owned()),
         }
     }
+
+    fn text(&self) -> String {
+        self.to_string()
+    }
 }
 
 impl SettingValue for String {
@@ -144,6 +171,10 @@ impl SettingValue for String {
     fn read(text: &str) -> Result<Self, String> {
         Ok(text.to_owned())
     }
+
+    fn text(&self) -> String {
+        self.clone()
+    }
 }
 
 impl SettingValue for PathBuf {
@@ -151,6 +182,10 @@ impl SettingValue for PathBuf {
 
     fn read(text: &str) -> Result<Self, String> {
         Ok(Self::from(text))
+    }
+
+    fn text(&self) -> String {
+        self.display().to_string()
     }
 }
 
@@ -161,6 +196,10 @@ impl<T: SettingValue> SettingValue for Option<T> {
 
     fn read(text: &str) -> Result<Self, String> {
         if text.is_empty() { Ok(None) } else { T::read(text).map(Some) }
+    }
+
+    fn text(&self) -> String {
+        self.as_ref().map(T::text).unwrap_or_default()
     }
 
     fn magnitude(&self) -> Option<u128> {
@@ -174,6 +213,10 @@ impl<T: SettingValue> SettingValue for Vec<T> {
 
     fn read(text: &str) -> Result<Self, String> {
         text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(T::read).collect()
+    }
+
+    fn text(&self) -> String {
+        self.iter().map(T::text).collect::<Vec<_>>().join(",")
     }
 }
 
@@ -197,6 +240,10 @@ impl SettingValue for ListenAddress {
         };
         bare.parse().map(Self).map_err(|_| wrong())
     }
+
+    fn text(&self) -> String {
+        self.0.to_string()
+    }
 }
 
 /// Declares an enum whose values are words.
@@ -216,6 +263,10 @@ macro_rules! words {
                     $($word => Ok(Self::$variant),)*
                     _ => Err(format!("one of {}", [$($word),*].join(", "))),
                 }
+            }
+
+            fn text(&self) -> String {
+                match self { $(Self::$variant => $word,)* }.to_owned()
             }
         }
     };

@@ -73,11 +73,11 @@ impl Client {
         }
     }
 
-    /// Starts a SELECT: lines of its answer, the first with the columns.
+    /// Starts a SELECT: its answer in the layout that [`super::row_line`] reads.
     pub(crate) async fn select(&self, sql: &str, context: &RequestContext) -> Result<Lines, ClientError> {
         let body = json!({"sql": sql, "properties": context.properties});
         let request = self.http.post(format!("{}/query-stream", self.url));
-        self.lines(request.header("accept", "application/vnd.ksqlapi.delimited.v1").json(&body)).await
+        self.lines(request.header("accept", "application/vnd.ksql.v1+json").json(&body)).await
     }
 
     /// Starts a PRINT: lines of text.

@@ -10,6 +10,8 @@ mod editor;
 mod locate;
 mod produce;
 mod render;
+mod row_line;
+mod row_printer;
 mod session;
 
 use std::io::Write as _;

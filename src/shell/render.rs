@@ -1,135 +1,14 @@
-//! What a person or program sees of results: boxes, JSON lines, CSV.
+//! What a person or program sees of the answers to statements: tables, JSON, CSV.
 
 use std::io::{self, Write as _};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
-use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::arguments::Output;
 
-/// Narrowest cell.
-const MIN_CELL_WIDTH: usize = 5;
-/// Width where the terminal does not tell.
-const DEFAULT_TERMINAL_WIDTH: usize = 100;
-
-/// Prints the rows of a query as they come: column widths are fixed by the terminal before the first row.
-pub(super) struct RowPrinter {
-    format: Output,
-    names: Vec<String>,
-    cell_width: usize,
-}
-
-impl RowPrinter {
-    /// Prints the header. `columns` is the first line of a delimited answer.
-    pub(super) fn start(format: Output, columns: &Value) -> Self {
-        let texts = |member: &str| -> Vec<String> {
-            let list = columns.get(member).and_then(Value::as_array);
-            list.into_iter().flatten().map(|name| name.as_str().unwrap_or_default().to_owned()).collect()
-        };
-        let names = texts("columnNames");
-        let cell_width = (terminal_width() / names.len().max(1)).saturating_sub(3).max(MIN_CELL_WIDTH);
-        let printer = Self { format, names, cell_width };
-        let _ = printer.header();
-        printer
-    }
-
-    fn header(&self) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        match self.format {
-            Output::Table => {
-                let rule = self.rule();
-                writeln!(out, "{rule}")?;
-                self.box_row(&mut out, &self.names)?;
-                writeln!(out, "{rule}")
-            }
-            Output::Csv => writeln!(out, "{}", csv_line(&self.names)),
-            Output::Json => Ok(()),
-        }
-    }
-
-    /// Prints a row.
-    ///
-    /// # Errors
-    /// Standard output is closed: whoever read it has enough.
-    pub(super) fn row(&self, row: &[Value]) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        match self.format {
-            Output::Table => {
-                let cells: Vec<String> = row.iter().map(cell_text).collect();
-                self.box_row(&mut out, &cells)?;
-            }
-            Output::Json => {
-                let object: serde_json::Map<String, Value> =
-                    self.names.iter().cloned().zip(row.iter().cloned()).collect();
-                writeln!(out, "{}", Value::Object(object))?;
-            }
-            Output::Csv => {
-                let cells: Vec<String> =
-                    row.iter().map(|value| if value.is_null() { String::new() } else { cell_text(value) }).collect();
-                writeln!(out, "{}", csv_line(&cells))?;
-            }
-        }
-        out.flush()
-    }
-
-    /// Prints what closes the rows.
-    pub(super) fn finish(self) {
-        if self.format == Output::Table {
-            let _ = writeln!(io::stdout(), "{}", self.rule());
-        }
-    }
-
-    fn rule(&self) -> String {
-        format!("+{}", format!("{}+", "-".repeat(self.cell_width)).repeat(self.names.len()))
-    }
-
-    /// A row of boxes; long values go on in further lines of the same row.
-    fn box_row(&self, out: &mut dyn io::Write, cells: &[String]) -> io::Result<()> {
-        let wrapped: Vec<Vec<String>> = cells.iter().map(|cell| wrap(cell, self.cell_width)).collect();
-        let height = wrapped.iter().map(Vec::len).max().unwrap_or(1);
-        for line in 0..height {
-            let mut text = String::from("|");
-            for cell in &wrapped {
-                let part = cell.get(line).map_or("", String::as_str);
-                text.push_str(part);
-                text.push_str(&" ".repeat(self.cell_width.saturating_sub(part.width())));
-                text.push('|');
-            }
-            writeln!(out, "{text}")?;
-        }
-        Ok(())
-    }
-}
-
-fn terminal_width() -> usize {
-    let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
-    let table = Table::new().set_content_arrangement(ContentArrangement::Dynamic).width().map(usize::from);
-    columns.or(table).unwrap_or(DEFAULT_TERMINAL_WIDTH)
-}
-
-/// Breaks a text into pieces of at most `width` terminal columns.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    let mut used = 0;
-    for c in text.chars() {
-        let wide = c.width().unwrap_or(0);
-        if c == '\n' || used + wide > width {
-            lines.push(String::new());
-            used = 0;
-        }
-        if c != '\n' {
-            used += wide;
-            if let Some(line) = lines.last_mut() {
-                line.push(c);
-            }
-        }
-    }
-    lines
-}
-
 /// A value as people read it: strings without quotes, maps and structs `{A=1}`.
-fn cell_text(value: &Value) -> String {
+pub(super) fn cell_text(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::String(text) => text.clone(),
@@ -143,7 +22,8 @@ fn cell_text(value: &Value) -> String {
     }
 }
 
-fn csv_line(cells: &[String]) -> String {
+/// Cells between commas, quoted where they must be.
+pub(super) fn csv_line(cells: &[String]) -> String {
     let quoted = |cell: &String| {
         if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.clone() }
     };
@@ -227,7 +107,10 @@ impl EntityPrinter {
         if let Some((_, member, columns)) = LISTS.iter().find(|(name, ..)| *name == kind) {
             let rows = entity.get(*member).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
             let cells = |row: &Value| columns.iter().map(|(_, member)| list_cell(&row[*member])).collect();
-            return self.table(columns.iter().map(|(heading, _)| *heading), rows.iter().map(cells));
+            let table = self.table(columns.iter().map(|(heading, _)| *heading), rows.iter().map(cells));
+            let reasons = rows.iter().flat_map(|row| reasons(row, &format!("{} is in ERROR", list_cell(&row["id"]))));
+            let reasons = reasons.filter(|_| self.format == Output::Table);
+            return std::iter::once(table).chain(reasons).collect::<Vec<_>>().join("\n");
         }
         let text = |member: &str| entity.get(member).and_then(Value::as_str).unwrap_or_default().to_owned();
         match kind {
@@ -276,10 +159,12 @@ impl EntityPrinter {
         let text = |member: &str| source[member].as_str().unwrap_or_default();
         let fields = source["fields"].as_array().map_or(&[][..], Vec::as_slice);
         let is_table = text("type") == "TABLE";
+        let window = source["windowType"].as_str();
+        let windowed = window.map(|window| format!(" (Window type: {window})")).unwrap_or_default();
         let rows = fields.iter().map(|field| {
             let role = match field["type"].as_str() {
-                Some("KEY") if is_table => " (primary key)".to_owned(),
-                Some("KEY") => " (key)".to_owned(),
+                Some("KEY") if is_table => format!(" (primary key){windowed}"),
+                Some("KEY") => format!(" (key){windowed}"),
                 Some("HEADER") => {
                     field["headerKey"].as_str().map_or(" (headers)".to_owned(), |key| format!(" (header('{key}'))"))
                 }
@@ -292,6 +177,11 @@ impl EntityPrinter {
         });
         let table = self.table(["Field", "Type"].into_iter(), rows);
         let mut head = format!("Name                 : {}\n", text("name"));
+        if let Some(window) = window {
+            let size =
+                source["windowSizeMs"].as_u64().map(|ms| format!(" (SIZE {})", duration(ms))).unwrap_or_default();
+            head.push_str(&format!("Windows              : {window}{size}; a row has WINDOWSTART and WINDOWEND\n"));
+        }
         if source["extended"] == true {
             for (label, value) in [
                 ("Type", text("type").to_owned()),
@@ -313,6 +203,7 @@ impl EntityPrinter {
                 for query in source[member].as_array().into_iter().flatten() {
                     let (id, state) = (list_cell(&query["id"]), list_cell(&query["state"]));
                     head.push_str(&format!("{label:<21}: {id} ({state})\n"));
+                    head.extend(reasons(query, "Error").map(|reason| format!("  {reason}\n")));
                 }
             }
         }
@@ -326,6 +217,7 @@ fn query_description(query: &Value) -> String {
         ("ID", "id"),
         ("Query Type", "queryType"),
         ("State", "state"),
+        ("Window type", "windowType"),
         ("Sources", "sources"),
         ("Sinks", "sinks"),
         ("SQL", "statementText"),
@@ -337,8 +229,26 @@ fn query_description(query: &Value) -> String {
             let separator = if value.contains('\n') { "\n" } else { " " };
             text.push_str(&format!("{label:<15}:{separator}{value}\n"));
         }
+        if member == "state" {
+            text.extend(reasons(query, "Error          ").map(|reason| format!("{reason}\n")));
+        }
     }
     text
+}
+
+/// Why a query is in ERROR, a line each behind `label`.
+fn reasons(query: &Value, label: &str) -> impl Iterator<Item = String> {
+    let errors = query["queryErrors"].as_array().into_iter().flatten();
+    errors.map(move |error| format!("{label}: {}", error["errorMessage"].as_str().unwrap_or_default()))
+}
+
+/// A time span as statements write it: in the largest unit that divides it.
+fn duration(ms: u64) -> String {
+    let units = [("DAYS", 86_400_000), ("HOURS", 3_600_000), ("MINUTES", 60_000), ("SECONDS", 1_000)];
+    match units.into_iter().find(|(_, size)| ms >= *size && ms.is_multiple_of(*size)) {
+        Some((unit, size)) => format!("{} {unit}", ms / size),
+        None => format!("{ms} MILLISECONDS"),
+    }
 }
 
 fn describe_function(entity: &Value) -> String {
@@ -403,19 +313,11 @@ fn type_text(schema: &Value) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::{EntityPrinter, Output, cell_text, csv_line, type_text, wrap};
+    use super::{EntityPrinter, Output, cell_text, csv_line, type_text};
 
     #[test]
     fn values_read_as_people_write_them() {
         assert_eq!(cell_text(&json!({"A": 1, "B": [null, "x"]})), "{A=1, B=[null, x]}");
-    }
-
-    #[test]
-    fn cells_wrap_by_terminal_columns() {
-        assert_eq!(wrap("abcdef", 4), ["abcd", "ef"]);
-        assert_eq!(wrap("日本語", 4), ["日本", "語"]);
-        assert_eq!(wrap("a\nb", 4), ["a", "b"]);
-        assert_eq!(wrap("", 4), [""]);
     }
 
     #[test]
@@ -432,5 +334,34 @@ mod tests {
         let schema = json!({"type": "ARRAY", "memberSchema": {"type": "STRUCT", "fields": [
             {"name": "A", "schema": {"type": "INTEGER"}}]}});
         assert_eq!(type_text(&schema), "ARRAY<STRUCT<A INTEGER>>");
+    }
+
+    #[test]
+    fn failed_queries_say_why_wherever_they_are_shown() {
+        let query = json!({"id": "CSAS_X_1", "queryType": "PERSISTENT", "state": "ERROR", "sinks": [],
+            "queryErrors": [{"errorMessage": "too big"}]});
+        let printer = EntityPrinter::new(Output::Table);
+        let list = printer.describe(&json!({"@type": "queries", "queries": [query]}));
+        assert!(list.ends_with("\nCSAS_X_1 is in ERROR: too big"), "{list}");
+        let explained = printer.describe(&json!({"@type": "queryDescription", "queryDescription": query}));
+        assert!(explained.contains("State          : ERROR\nError          : too big\n"), "{explained}");
+        let source = json!({"name": "X", "type": "STREAM", "extended": true, "writeQueries": [query]});
+        let described = printer.describe(&json!({"@type": "sourceDescription", "sourceDescription": source}));
+        assert!(described.contains("Written by           : CSAS_X_1 (ERROR)\n  Error: too big\n"), "{described}");
+    }
+
+    #[test]
+    fn windowed_tables_say_so() {
+        let field = json!({"name": "K", "type": "KEY", "schema": {"type": "INTEGER"}});
+        let source =
+            json!({"name": "T", "type": "TABLE", "windowType": "HOPPING", "windowSizeMs": 90_000, "fields": [field]});
+        let told = EntityPrinter::new(Output::Csv)
+            .describe(&json!({"@type": "sourceDescription", "sourceDescription": source}));
+        assert_eq!(
+            told,
+            "Name                 : T\n\
+             Windows              : HOPPING (SIZE 90 SECONDS); a row has WINDOWSTART and WINDOWEND\n\
+             Field,Type\nK,INTEGER (primary key) (Window type: HOPPING)"
+        );
     }
 }

@@ -10,7 +10,9 @@ use crate::sql::ast::{Statement, StatementKind};
 
 use super::arguments::{Output, SqlArguments};
 use super::client::{Client, ClientError, RequestContext};
-use super::render::{EntityPrinter, RowPrinter};
+use super::render::EntityPrinter;
+use super::row_line::RowLine;
+use super::row_printer::RowPrinter;
 use super::{Ended, editor};
 
 /// A session of the shell: a server, and what SET and DEFINE gave.
@@ -180,7 +182,7 @@ impl Session {
         for warning in lines.warnings() {
             self.say(&format!("WARNING: {warning}"));
         }
-        let mut printer: Option<RowPrinter> = None;
+        let (mut printer, mut ended): (Option<RowPrinter>, Option<String>) = (None, None);
         loop {
             let line = tokio::select! {
                 line = lines.next() => line?,
@@ -190,23 +192,21 @@ impl Session {
                 }
             };
             let Some(line) = line else { break };
-            let value: Value = serde_json::from_slice(&line)
-                .map_err(|error| ClientError::Broken(format!("a row is not JSON: {error}")))?;
-            match (&value, &printer) {
+            let line =
+                RowLine::read(&line).map_err(|error| ClientError::Broken(format!("a row is not JSON: {error}")))?;
+            match (line, &printer) {
                 // A closed standard output: whoever read it has enough.
-                (Value::Array(row), Some(printer)) if printer.row(row).is_err() => return Ok(()),
-                (Value::Object(fields), _) if fields.contains_key("columnNames") => {
-                    printer = Some(RowPrinter::start(self.output, &value));
+                (RowLine::Row { cells, is_delete }, Some(printer)) if printer.row(&cells, is_delete).is_err() => {
+                    return Ok(());
                 }
-                (Value::Object(fields), _) if fields.contains_key("error_code") => {
-                    let message = fields.get("message").and_then(Value::as_str).unwrap_or("the query failed");
-                    return Err(ClientError::Refused(message.to_owned()).into());
-                }
-                _ => {}
+                (RowLine::Header(names), _) => printer = Some(RowPrinter::start(self.output, names)),
+                (RowLine::Failed(message), _) => return Err(ClientError::Refused(message).into()),
+                (RowLine::Ended(message), _) => ended = Some(message),
+                (RowLine::Row { .. } | RowLine::Nothing, _) => {}
             }
         }
         if let Some(printer) = printer {
-            printer.finish();
+            printer.finish(ended.as_deref());
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::QueryErrorInfo;
 use crate::catalog::Source;
 
 /// A stream or table in a list.
@@ -80,6 +81,9 @@ pub struct QueryInfo {
     pub query_type: &'static str,
     /// ERROR if it is in ERROR anywhere, PAUSED, RUNNING, or `RESTORING (3 of 10 rows)`, which counts as RUNNING.
     pub state: String,
+    /// Why it is in ERROR; left out otherwise. Not among ksqlDB's members.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub query_errors: Vec<QueryErrorInfo>,
 }
 
 /// A setting.

@@ -14,6 +14,9 @@ pub struct SourceDescription {
     pub name: String,
     /// TUMBLING, HOPPING, SESSION or null.
     pub window_type: Option<String>,
+    /// How long its windows are, milliseconds; left out where it has none, or sessions. Not among ksqlDB's members.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window_size_ms: Option<i64>,
     /// Queries that read it.
     pub read_queries: Vec<QueryInfo>,
     /// Queries that write it.

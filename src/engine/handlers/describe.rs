@@ -38,6 +38,7 @@ fn description(scope: &Scope<'_>, source: &Source, extended: bool) -> Result<Sou
     Ok(SourceDescription {
         name: source.name.as_str().to_owned(),
         window_type: source.window.map(|window| window.window_type.to_string()),
+        window_size_ms: source.window.and_then(|window| window.size_ms),
         fields: FieldInfo::of_schema(&source.schema),
         kind: source.kind.as_sql(),
         timestamp: source.timestamp.as_ref().map(|column| column.column.as_str().to_owned()).unwrap_or_default(),

@@ -12,15 +12,16 @@ pub(super) fn show_properties(scope: &Scope<'_>) -> Result<Outcome, Diagnostic> 
     let mut default_properties = Vec::new();
     for definition in Settings::GROUPS.iter().flat_map(|group| group.settings) {
         let name = public_name(definition.name);
-        let value = in_force.get(definition.name);
-        if value.is_none() {
+        let shown = scope.engine.settings.shown.get(definition.name).map(String::as_str);
+        let value = in_force.get(definition.name).or(shown).unwrap_or(definition.default);
+        if value == definition.default {
             default_properties.push(name.clone());
         }
         let is_query = definition.effect == Effect::Statement;
         properties.push(PropertyInfo {
             name,
             scope: "KSQL",
-            value: value.unwrap_or(definition.default).to_owned(),
+            value: if is_secret(definition.name) && !value.is_empty() { "[hidden]" } else { value }.to_owned(),
             editable: is_query,
             level: if is_query { "QUERY" } else { "SERVER" },
         });
@@ -29,6 +30,11 @@ pub(super) fn show_properties(scope: &Scope<'_>) -> Result<Outcome, Diagnostic> 
     default_properties.sort();
     let overwritten_properties = scope.session.given.all().keys().map(|name| public_name(name)).collect();
     Ok(Outcome::Answer(Body::Properties { properties, overwritten_properties, default_properties }))
+}
+
+/// True for values that nobody is shown.
+fn is_secret(name: &str) -> bool {
+    ["password", "secret"].iter().any(|word| name.contains(word))
 }
 
 /// ksqlDB's name of a setting, if it has one; settings of Kafka Streams with their prefix.

@@ -36,6 +36,7 @@ pub(super) fn query_info(engine: &Engine, world: &World, query: &PersistentQuery
         status_count: BTreeMap::from([(state, 1)]),
         query_type: "PERSISTENT",
         state: engine.query_state_text(&query.id),
+        query_errors: engine.query_errors(&query.id),
     }
 }
 
@@ -49,5 +50,6 @@ pub(super) fn describe_push(id: &str, text: &str) -> QueryInfo {
         status_count: BTreeMap::from([("RUNNING".to_owned(), 1)]),
         query_type: "PUSH",
         state: "RUNNING".to_owned(),
+        query_errors: Vec::new(),
     }
 }
