@@ -40,11 +40,17 @@ pub fn validate(side: &Side, is_key: bool) -> Result<(), Diagnostic> {
     }
     unsupported(side, is_key).map_or(Ok(()), |reason| {
         let which = if is_key { "Key" } else { "Value" };
-        Err(Diagnostic::new(Code::InvalidFormat, reason).with_detail(format!(
+        let refused = Diagnostic::new(Code::InvalidFormat, reason).with_detail(format!(
             "{which} format does not support schema.\nformat: {}\nschema: Persistence{{columns={}, features=[]}}",
             side.format,
             column_list(&side.columns, is_key)
-        )))
+        ));
+        Err(match side.format {
+            FormatName::Kafka | FormatName::Delimited => {
+                refused.with_hint(format!("Write WITH ({}_FORMAT='JSON'), which can hold them.", which.to_uppercase()))
+            }
+            _ => refused,
+        })
     })
 }
 

@@ -102,6 +102,10 @@ impl FunctionRegistry {
 
     /// There is no function of this name; perhaps one like it.
     pub(crate) fn unknown(&self, name: &Name) -> Diagnostic {
+        if name.as_str() == "PREVIOUS" {
+            return Diagnostic::new(Code::FunctionArguments, "PREVIOUS takes a call of an aggregate function")
+                .with_hint("Write PREVIOUS(COUNT(*)) or the like in SELECT or HAVING of a query with GROUP BY.");
+        }
         Diagnostic::new(Code::UnknownFunction, format!("function {name} does not exist"))
             .with_detail(format!("Can't find any functions with the name '{}'", name.as_str()))
             .with_near_miss(name.as_str(), self.iter().map(Function::name))

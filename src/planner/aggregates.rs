@@ -112,15 +112,16 @@ impl<'a> Aggregates<'a> {
         compatibility::check_aggregate_extension(expr, self.analyzer.ctx)?;
         for part in rewrite::children(expr) {
             if self.analyzer.calls(part, Kind::Aggregate) {
-                return Err(
-                    Diagnostic::new(Code::InvalidGrouping, "aggregate functions cannot be nested").at(part.span)
-                );
+                return Err(Diagnostic::new(Code::InvalidGrouping, "aggregate functions cannot be nested")
+                    .with_hint("Create a table with the inner one, and aggregate that.")
+                    .at(part.span));
             }
             if self.analyzer.calls(part, Kind::Table) {
                 return Err(Diagnostic::new(
                     Code::InvalidProjection,
                     "table functions cannot be used together with aggregations",
                 )
+                .with_hint("Create a stream with the table function, and aggregate that.")
                 .at(part.span));
             }
             group_by::refuse_window_bounds(self.analyzer, part)?;
@@ -212,6 +213,7 @@ impl<'a> Aggregates<'a> {
                     format!("aggregate functions {} cannot be applied to a table", listed.join(", ")),
                 )
                 .with_detail("They cannot take a row back, so they are only for streams.")
+                .with_hint("Aggregate the stream that the table is made from.")
                 .at(first.written.span));
             }
         }

@@ -133,12 +133,15 @@ impl Analyzer<'_> {
         let query = self.query;
         let source = self.source();
         if let Some(window) = query.window.as_ref().filter(|_| query.group_by.is_empty()) {
-            return Err(Diagnostic::new(Code::InvalidWindow, "a WINDOW clause needs a GROUP BY clause").at(window.span));
+            return Err(Diagnostic::new(Code::InvalidWindow, "a WINDOW clause needs a GROUP BY clause")
+                .with_hint("Add GROUP BY with the columns whose equal values share a window.")
+                .at(window.span));
         }
         if query.emit == Some(Emit::Final) && query.window.is_none() {
-            return Err(
-                Diagnostic::new(Code::InvalidWindow, "EMIT FINAL is only for windowed aggregations").at(query.span)
-            );
+            return Err(Diagnostic::new(Code::InvalidWindow, "EMIT FINAL is only for windowed aggregations")
+                .with_detail("A result is final once its window is closed.")
+                .with_hint("Add a WINDOW clause, or write EMIT CHANGES.")
+                .at(query.span));
         }
         if self.is_persistent() && source.is_table() && source.window.is_some() {
             compatibility::check_windowed_table(source, self.ctx).map_err(|error| error.at(query.from.source.span))?;
@@ -252,8 +255,12 @@ impl Analyzer<'_> {
     /// A condition over `edge`, resolved and known to be BOOLEAN.
     pub(super) fn condition(&self, clause: &str, condition: &Expr, edge: &EdgeSchema) -> Result<Expr, Diagnostic> {
         if self.calls(condition, Kind::Aggregate) {
-            return Err(Diagnostic::new(Code::InvalidGrouping, format!("{clause} cannot hold aggregate functions"))
-                .at(condition.span));
+            let refused = Diagnostic::new(Code::InvalidGrouping, format!("{clause} cannot hold aggregate functions"));
+            let hint = match clause {
+                "WHERE" => "WHERE looks at single rows; conditions on groups stand in HAVING, behind GROUP BY.",
+                _ => "Create a table with the aggregate first.",
+            };
+            return Err(refused.with_hint(hint).at(condition.span));
         }
         if self.calls(condition, Kind::Table) {
             return Err(Diagnostic::new(Code::InvalidProjection, format!("{clause} cannot hold table functions"))
@@ -293,8 +300,10 @@ impl Analyzer<'_> {
             }
             // Before any rule about groups or columns: a misspelt aggregate is not taken for a scalar function.
             // PREVIOUS is no function, but belongs to the aggregate in it.
-            ExprKind::Call { function, .. }
-                if function.as_str() != "PREVIOUS" && self.ctx.functions.get(function).is_none() =>
+            ExprKind::Call { function, args }
+                if self.ctx.functions.get(function).is_none()
+                    && !(function.as_str() == "PREVIOUS"
+                        && matches!(args.as_slice(), [call] if is_call(call, Kind::Aggregate, self.ctx.functions))) =>
             {
                 return Err(self.ctx.functions.unknown(function).at(expr.span));
             }
@@ -408,7 +417,9 @@ fn take_table_calls(
     let has_call = |part: &Expr| calls(part, Kind::Table, functions);
     if is_call(expr, Kind::Table, functions) {
         if let Some(inner) = rewrite::children(expr).into_iter().find(|part| has_call(part)) {
-            return Err(Diagnostic::new(Code::InvalidProjection, "table functions cannot be nested").at(inner.span));
+            return Err(Diagnostic::new(Code::InvalidProjection, "table functions cannot be nested")
+                .with_hint("Create a stream with the inner one first.")
+                .at(inner.span));
         }
         return Ok(replace(expr));
     }

@@ -70,6 +70,7 @@ pub(super) fn analyze(analyzer: &Analyzer<'_>, plan: Plan, names: &mut NameGener
             Code::InvalidGrouping,
             "GROUP BY needs an aggregate function in the SELECT list or HAVING",
         )
+        .with_hint("Add one, such as COUNT(*); to change the key of a stream alone, there is PARTITION BY.")
         .at(analyzer.query.span));
     }
     aggregates.check_source()?;
@@ -105,6 +106,8 @@ fn check_source(analyzer: &Analyzer<'_>) -> Result<(), Diagnostic> {
     match &query.window {
         Some(window) if analyzer.result_kind() == SourceKind::Table => {
             Err(Diagnostic::new(Code::InvalidWindow, "windows are not supported for aggregations over a table")
+                .with_detail("A row of a table holds from its event time until it changes: it is in no window.")
+                .with_hint("Aggregate the stream that the table is made from, or leave the WINDOW clause out.")
                 .at(window.span))
         }
         _ => Ok(()),
@@ -122,6 +125,7 @@ fn check_clauses(analyzer: &Analyzer<'_>) -> Result<(), Diagnostic> {
             Code::InvalidProjection,
             "table functions cannot be used together with aggregations",
         )
+        .with_hint("Create a stream with the table function, and aggregate that.")
         .at(span));
     }
     if let Some(item) = query.partition_by.first() {
@@ -129,16 +133,21 @@ fn check_clauses(analyzer: &Analyzer<'_>) -> Result<(), Diagnostic> {
             Code::InvalidGrouping,
             "PARTITION BY cannot be used together with GROUP BY and aggregations",
         )
+        .with_hint("Leave it out: what is grouped by becomes the key.")
         .at(item.span));
     }
     if !query.group_by.is_empty() {
         return Ok(());
     }
     if let Some(having) = &query.having {
-        return Err(Diagnostic::new(Code::InvalidGrouping, "HAVING needs a GROUP BY clause").at(having.span));
+        return Err(Diagnostic::new(Code::InvalidGrouping, "HAVING needs a GROUP BY clause")
+            .with_hint("Conditions on single rows stand in WHERE.")
+            .at(having.span));
     }
     if analyzer.is_persistent() {
-        return Err(Diagnostic::new(Code::InvalidGrouping, "aggregate functions need a GROUP BY clause").at(query.span));
+        return Err(Diagnostic::new(Code::InvalidGrouping, "aggregate functions need a GROUP BY clause")
+            .with_hint("Add GROUP BY with the columns whose equal values make a group.")
+            .at(query.span));
     }
     Ok(())
 }
@@ -153,6 +162,7 @@ fn grouping(analyzer: &Analyzer<'_>, edge: &EdgeSchema) -> Result<Vec<KeyPart>, 
                     Code::InvalidGrouping,
                     format!("GROUP BY does not support {what} functions"),
                 )
+                .with_hint(format!("Create a stream or table with the {what} function first, and group that."))
                 .at(item.span));
             }
         }
@@ -233,7 +243,10 @@ fn refuse_ungrouped(clause: &str, ungrouped: &[Expr]) -> Result<(), Diagnostic> 
         Code::InvalidGrouping,
         format!("{clause} reads {} outside of aggregates and GROUP BY", listed.join(", ")),
     )
-    .with_hint(format!("Add it to GROUP BY, or remove it from {clause}."))
+    .with_hint(format!(
+        "Add it to GROUP BY, remove it from {clause}, or say which value of the group is meant, as in \
+         LATEST_BY_OFFSET({first})."
+    ))
     .at(first.span))
 }
 

@@ -71,6 +71,7 @@ pub(super) fn key(analyzer: &Analyzer<'_>, edge: &EdgeSchema) -> Result<Key, Dia
             Code::InvalidPartitioning,
             format!("table {} cannot be repartitioned: PARTITION BY is for streams", source.name),
         )
+        .with_hint("GROUP BY with LATEST_BY_OFFSET over a stream makes a table with another key.")
         .at(first.span));
     }
     let is_null = |item: &Expr| item.kind == ExprKind::Literal(Literal::Null);
@@ -115,6 +116,7 @@ fn part(analyzer: &Analyzer<'_>, item: &Expr, edge: &EdgeSchema, before: &[KeyPa
             Code::InvalidPartitioning,
             "PARTITION BY does not support aggregate and table functions",
         )
+        .with_hint("Create a stream or table with the function first.")
         .at(item.span));
     }
     let expr = analyzer.resolve(item).map_err(|error| match error.code {

@@ -29,7 +29,9 @@ pub(super) fn aggregation_window(clause: &WindowClause, emit: Option<Emit>) -> R
         WindowKind::Hopping { size, advance } => {
             let (size_ms, advance_ms) = (millis(size)?, millis(advance)?);
             if advance_ms < 1 || advance_ms > size_ms {
-                return Err(refuse("a hopping window must advance by more than nothing and not more than its size"));
+                return Err(refuse("a hopping window must advance by more than nothing and not more than its size")
+                    .with_detail(format!("Its size is {size_ms} milliseconds, and it advances by {advance_ms}."))
+                    .with_hint("A window that advances by its size is WINDOW TUMBLING."));
             }
             if size_ms / advance_ms > MAX_WINDOWS_OF_A_ROW {
                 return Err(refuse("a hopping window advances in steps that are too small for its size")
@@ -58,7 +60,13 @@ pub(super) fn aggregation_window(clause: &WindowClause, emit: Option<Emit>) -> R
     let retention_ms = clause.retention.map_or(Ok(needed), millis)?;
     if retention_ms < needed {
         return Err(refuse("the retention of windows is shorter than their size and grace period")
-            .with_detail(format!("It must be at least {needed} milliseconds.")));
+            .with_detail(format!("It is {retention_ms} milliseconds and must be at least {needed}."))
+            .with_hint(match clause.grace {
+                Some(_) => "Raise RETENTION, or lower GRACE PERIOD.",
+                None => {
+                    "Raise RETENTION, or say GRACE PERIOD: it is a day less the window's length if nothing is said."
+                }
+            }));
     }
     Ok(AggregationWindow { shape, grace_ms, retention_ms })
 }

@@ -108,7 +108,7 @@ impl EntityPrinter {
             let rows = entity.get(*member).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
             let cells = |row: &Value| columns.iter().map(|(_, member)| list_cell(&row[*member])).collect();
             let table = self.table(columns.iter().map(|(heading, _)| *heading), rows.iter().map(cells));
-            let reasons = rows.iter().flat_map(|row| reasons(row, &format!("{} is in ERROR", list_cell(&row["id"]))));
+            let reasons = rows.iter().flat_map(|row| reasons(row, format!("{} is in ERROR", list_cell(&row["id"]))));
             let reasons = reasons.filter(|_| self.format == Output::Table);
             return std::iter::once(table).chain(reasons).collect::<Vec<_>>().join("\n");
         }
@@ -203,7 +203,7 @@ impl EntityPrinter {
                 for query in source[member].as_array().into_iter().flatten() {
                     let (id, state) = (list_cell(&query["id"]), list_cell(&query["state"]));
                     head.push_str(&format!("{label:<21}: {id} ({state})\n"));
-                    head.extend(reasons(query, "Error").map(|reason| format!("  {reason}\n")));
+                    head.extend(reasons(query, "Error".to_owned()).map(|reason| format!("  {reason}\n")));
                 }
             }
         }
@@ -230,14 +230,14 @@ fn query_description(query: &Value) -> String {
             text.push_str(&format!("{label:<15}:{separator}{value}\n"));
         }
         if member == "state" {
-            text.extend(reasons(query, "Error          ").map(|reason| format!("{reason}\n")));
+            text.extend(reasons(query, "Error          ".to_owned()).map(|reason| format!("{reason}\n")));
         }
     }
     text
 }
 
 /// Why a query is in ERROR, a line each behind `label`.
-fn reasons(query: &Value, label: &str) -> impl Iterator<Item = String> {
+fn reasons(query: &Value, label: String) -> impl Iterator<Item = String> {
     let errors = query["queryErrors"].as_array().into_iter().flatten();
     errors.map(move |error| format!("{label}: {}", error["errorMessage"].as_str().unwrap_or_default()))
 }

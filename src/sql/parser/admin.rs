@@ -60,6 +60,12 @@ impl Parser<'_> {
             self.bump();
             return Ok(StatementKind::DescribeFunction { name: self.ident("the name of a function")? });
         }
+        if self.at_word("EXTENDED") && self.peek_at(1).is_name() {
+            let name = self.peek_at(1).text;
+            return Err(self
+                .expected_what("the name of a stream or table")
+                .with_hint(format!("EXTENDED stands behind the name: DESCRIBE {name} EXTENDED.")));
+        }
         let name = self.source_name("the name of a stream or table")?;
         Ok(StatementKind::Describe { name, extended: self.eat_word("EXTENDED") })
     }

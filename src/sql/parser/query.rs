@@ -232,6 +232,11 @@ impl Parser<'_> {
                 let words: &[&str] = match (retention, grace) {
                     (None, None) => &["RETENTION", "GRACE PERIOD"],
                     (Some(_), None) => &["GRACE PERIOD"],
+                    (None, Some(_)) if self.at_word("RETENTION") => {
+                        return Err(self.expected_what("\")\"").with_hint(
+                            "RETENTION stands before GRACE PERIOD: (SIZE …, RETENTION …, GRACE PERIOD …).",
+                        ));
+                    }
                     (_, Some(_)) => return Err(self.expected_what("\")\"")),
                 };
                 return Err(self.expected(words));
