@@ -106,6 +106,8 @@ pub struct Engine {
     pub(super) closed: AtomicBool,
     /// The shutdown began.
     pub(super) ended: AtomicBool,
+    /// Requests may define, change and drop: no file says what runs.
+    pub(super) takes_definitions: AtomicBool,
 }
 
 impl std::fmt::Debug for Engine {
@@ -171,6 +173,7 @@ impl Engine {
             statuses: Mutex::new(statuses),
             closed: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            takes_definitions: AtomicBool::new(true),
         });
         let readers = Arc::clone(&engine.readers.stop);
         engine.log.notify(Arc::new(move |_, _| readers.wake()));

@@ -92,7 +92,12 @@ impl Engine {
         for parsed in &statements {
             refuse_queries(&parsed.statement).map_err(|refusal| Failure::of_statement(refusal, parsed.shown()))?;
         }
-        let is_durable = statements.iter().any(|parsed| is_durable(&parsed.statement));
+        let durable = statements.iter().find(|parsed| is_durable(&parsed.statement));
+        if let Some(parsed) = durable {
+            self.check_takes_definitions()
+                .map_err(|refusal| Failure::of_statement(refusal.at(parsed.statement.span), parsed.shown()))?;
+        }
+        let is_durable = durable.is_some();
         let mut commands = is_durable.then(|| self.commands.lock());
         self.validate(&statements, session.clone())?;
         let mut entities = Vec::with_capacity(statements.len());
@@ -173,7 +178,7 @@ impl Engine {
     }
 
     /// Reads all statements in a sandbox, each in the world that those before it would make.
-    fn validate(&self, statements: &[Parsed], mut session: Session) -> Result<(), Box<Failure>> {
+    pub(super) fn validate(&self, statements: &[Parsed], mut session: Session) -> Result<(), Box<Failure>> {
         let mut world = self.world().settled();
         for parsed in statements {
             let Parsed { statement, text } = parsed;
@@ -198,7 +203,7 @@ impl Engine {
     }
 
     /// Decides on one statement and lets it take effect.
-    fn run(
+    pub(super) fn run(
         &self,
         statement: &Statement,
         text: &str,
@@ -237,7 +242,7 @@ impl Engine {
     }
 
     /// Appends a command and lets it take effect.
-    fn carry_out(&self, command: &Command, commands: &mut CommandLog) -> Result<Entity, Diagnostic> {
+    pub(super) fn carry_out(&self, command: &Command, commands: &mut CommandLog) -> Result<Entity, Diagnostic> {
         let number = commands
             .append(command, EventTime(self.clock.now_ms()))
             .map_err(|error| self.command_log_refused(&error))?;

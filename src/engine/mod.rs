@@ -32,6 +32,7 @@ mod processing_log;
 mod properties;
 mod pull;
 mod pull_cache;
+mod queries_file;
 mod query;
 mod readers;
 mod running;
@@ -40,6 +41,7 @@ mod session;
 mod settings;
 mod status;
 mod tables;
+mod terminate;
 mod topic_access;
 mod world;
 
@@ -59,6 +61,7 @@ pub use entity::{
     QueryOffsets, SchemaInfo, SourceDescription, SourceInfo, TopicDetails, TopicSummary, VariableInfo, Warning,
 };
 pub use inserter::Inserter;
+pub use queries_file::QueriesFileReport;
 pub use settings::EngineSettings;
 
 pub use crate::runtime::RowEvent;

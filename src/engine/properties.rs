@@ -139,6 +139,10 @@ fn check_value(definition: &Definition, name: &str, value: &str) -> Result<(), D
     };
     let lower = value.trim().to_ascii_lowercase();
     match definition.name {
+        "processing.guarantee" if ["at_least_once", "at_most_once"].contains(&lower.as_str()) => {
+            Err(Diagnostic::not_implemented(format!("{name} '{lower}'"))
+                .with_hint("Every query runs as 'exactly_once_v2', which keeps what the others promise."))
+        }
         _ if definition.effect != Effect::Statement => Ok(()),
         "auto.offset.reset" if !["earliest", "latest"].contains(&lower.as_str()) => {
             refuse("It must be 'earliest' or 'latest'.".to_owned())
@@ -183,6 +187,8 @@ mod tests {
         check("auto.ofset.reset", "latest", "Did you mean \"auto.offset.reset\"?");
         check("ksql.streams.consumer.max.poll.records", "7", "max.poll.records");
         check("ksql.streams.cache.max.bytes.buffering", "0", r#"{"cache.max.bytes.buffering": "0"}"#);
+        check("processing.guarantee", "at_least_once", "'at_least_once' is not implemented yet");
+        check("ksql.streams.processing.guarantee", "exactly_once_v2", "exactly_once_v2");
         check("cache.max.bytes.buffering", "much", "It must be a size such as 64MiB");
         check("bootstrap.servers", "x:1", "cannot be changed by a statement");
         check("ksql.persistence.default.format.value", "yaml", "Unknown format: yaml");

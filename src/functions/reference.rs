@@ -54,8 +54,8 @@ values to keep, and flags, are literals.
 - `PREVIOUS(MAX(x))` is the result before the row that made the output, NULL for a group's first. With
   `cache.max.bytes.buffering` 0 every row makes an output.
 - Over a table the old row is taken back before the new one is added. ksqlDB can do that for ATTR, AVG, COLLECT_LIST,
-  CORRELATION, COUNT, HISTOGRAM, STDDEV_SAMP, STDDEV_SAMPLE, SUM and SUM_LIST; ours for all but EARLIEST_BY_OFFSET and
-  LATEST_BY_OFFSET. MIN, MAX, TOPK, TOPKDISTINCT, COLLECT_SET, DISTINCT and those that ksqlDB lacks then keep every value
+  CORRELATION, COUNT, HISTOGRAM, STDDEV_SAMP, STDDEV_SAMPLE, SUM and SUM_LIST; ours for all but EARLIEST_BY_OFFSET,
+  LATEST_BY_OFFSET, ANY_VALUE, FIRST_VALUE, LAST_VALUE and NTH_VALUE. MIN, MAX, TOPK, TOPKDISTINCT, COLLECT_SET, DISTINCT and those that ksqlDB lacks then keep every value
   of a group with its count, and COUNT_DISTINCT is exact. Where ksqlDB's TOPK keeps ties in the order they came, over a
   table they come in the order of the columns beside them, the largest first.
 - A row that an aggregate cannot take, such as a DECIMAL sum that has too many digits, stops the query.

@@ -12,7 +12,7 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::expressions::{EdgeColumn, EdgeSchema, type_of};
 use crate::formats::FormatName;
 use crate::functions::Kind;
-use crate::functions::aggregate::{AggregateFunction, Parameter};
+use crate::functions::aggregate::{AggregateFunction, Fraction, Parameter};
 use crate::sql::ast::{Expr, ExprKind, Literal, TypeName, UnaryOp};
 use crate::types::{Name, SqlType};
 
@@ -234,15 +234,17 @@ impl<'a> Aggregates<'a> {
 
 /// The arguments of a call, and the constants behind them that set the aggregate up.
 fn split<'a>(function: &Name, args: &'a [Expr]) -> Result<(Vec<&'a Expr>, Vec<Parameter>), Diagnostic> {
-    let first = match function.as_str() {
-        "EARLIEST_BY_OFFSET" | "LATEST_BY_OFFSET" => 1,
-        // Columns to keep with each value stand before k.
-        "TOPK" | "TOPKDISTINCT" => args.len().saturating_sub(1).max(1),
-        _ => args.len(),
-    };
+    let first = AggregateFunction::columns(function, args.len());
     let (args, constants) = args.split_at(first.min(args.len()));
     let parameter = |(index, arg): (usize, &Expr)| {
-        constant(arg).ok_or_else(|| {
+        let given = constant(arg).map(|constant| match constant {
+            // 0 and 1 are percentiles too.
+            Parameter::Integer(share @ (0 | 1)) if index == 0 && AggregateFunction::takes_percentile(function) => {
+                Parameter::Fraction(Fraction(if share == 0 { 0.0 } else { 1.0 }))
+            }
+            other => other,
+        });
+        given.ok_or_else(|| {
             Diagnostic::new(
                 Code::FunctionArguments,
                 format!("parameter {} of function {function} must be a literal, not {arg}", index + first + 1),
@@ -260,9 +262,13 @@ fn constant(arg: &Expr) -> Option<Parameter> {
         ExprKind::Literal(Literal::Boolean(flag)) => Some(Parameter::Boolean(*flag)),
         ExprKind::Literal(Literal::Integer(number)) => Some(Parameter::Integer(i64::from(*number))),
         ExprKind::Literal(Literal::BigInt(number)) => Some(Parameter::Integer(*number)),
+        ExprKind::Literal(Literal::Decimal(text) | Literal::Double(text)) => {
+            text.parse().ok().map(|number| Parameter::Fraction(Fraction(number)))
+        }
         ExprKind::Unary { op, operand } => match (op, constant(operand)?) {
             (UnaryOp::Minus, Parameter::Integer(number)) => number.checked_neg().map(Parameter::Integer),
-            (UnaryOp::Plus, Parameter::Integer(number)) => Some(Parameter::Integer(number)),
+            (UnaryOp::Minus, Parameter::Fraction(number)) => Some(Parameter::Fraction(Fraction(-number.0))),
+            (UnaryOp::Plus, number @ (Parameter::Integer(_) | Parameter::Fraction(_))) => Some(number),
             _ => None,
         },
         _ => None,

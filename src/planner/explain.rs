@@ -101,6 +101,7 @@ fn aggregation(node: &Aggregation) -> String {
             let parameters = call.parameters.iter().map(|parameter| match parameter {
                 Parameter::Boolean(flag) => flag.to_string(),
                 Parameter::Integer(number) => number.to_string(),
+                Parameter::Fraction(number) => number.to_string(),
             });
             let arguments: Vec<String> = call.arguments.iter().map(ToString::to_string).chain(parameters).collect();
             let counted = call.filter.as_ref().map(|column| format!(" where {column}")).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::settings::{InvalidSettings, Settings, Sources};
+use crate::settings::{InvalidSettings, ProcessingGuarantee, Settings, Sources};
 
 /// Runs the server.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -19,7 +19,7 @@ pub struct ServerArguments {
     /// Kafka brokers; without them the embedded log
     #[arg(long, value_name = "HOST:PORT,…")]
     pub bootstrap_servers: Option<String>,
-    /// Statements to run at start; the API then answers queries only
+    /// Statements to run at start; the API then takes no statement that defines, changes or drops something
     #[arg(long, value_name = "FILE")]
     pub queries_file: Option<PathBuf>,
     /// One setting; repeatable. docs/settings.md lists them
@@ -64,8 +64,12 @@ impl ServerArguments {
         }
         let (settings, warnings) = sources.finish()?;
         let mut errors = Vec::new();
-        if settings.service.queries_file.is_some() {
-            errors.push("`queries.file` is set, but running a queries file is not implemented yet".to_owned());
+        if settings.runtime.guarantee != ProcessingGuarantee::ExactlyOnce {
+            errors.push(
+                "`processing.guarantee` is at_least_once or at_most_once, which are not implemented yet: leave it out, \
+                 for exactly_once_v2 keeps what they promise"
+                    .to_owned(),
+            );
         }
         if settings.http.listen.is_empty() {
             errors.push("`listen` is empty".to_owned());
@@ -101,6 +105,13 @@ mod tests {
                  implemented yet, so pass --insecure to let everyone in who reaches the port"),
         );
         check(&ServerArguments { insecure: true, ..arguments }, Ok("0.0.0.0:8088"));
+    }
+
+    #[test]
+    fn what_is_not_built_is_said_at_start() {
+        let settings = vec!["processing.guarantee=at_least_once".to_owned()];
+        let told = ServerArguments { settings, ..ServerArguments::default() }.settings([]).unwrap_err().to_string();
+        assert!(told.contains("`processing.guarantee` is at_least_once or at_most_once, which are not"), "{told}");
     }
 
     #[test]

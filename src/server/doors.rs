@@ -1,6 +1,7 @@
 //! What every handler sees: the engine once it is open, the limits, and whether the server is stopping.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
@@ -25,6 +26,7 @@ struct Inner {
     engine: OnceLock<Arc<Engine>>,
     limits: Limits,
     stopping: watch::Sender<bool>,
+    terminated: AtomicBool,
     started: SystemTime,
 }
 
@@ -49,7 +51,13 @@ impl Doors {
         };
         let started = SystemTime::now();
         Self {
-            inner: Arc::new(Inner { engine: OnceLock::new(), limits, stopping: watch::Sender::new(false), started }),
+            inner: Arc::new(Inner {
+                engine: OnceLock::new(),
+                limits,
+                stopping: watch::Sender::new(false),
+                terminated: AtomicBool::new(false),
+                started,
+            }),
         }
     }
 
@@ -61,6 +69,11 @@ impl Doors {
     /// From now on requests are refused and running results come to their end.
     pub fn stop(&self) {
         self.inner.stopping.send_replace(true);
+    }
+
+    /// From now on requests are refused: the service was ended for good.
+    pub(super) fn terminate(&self) {
+        self.inner.terminated.store(true, Ordering::Release);
     }
 
     /// Changes to true when the server stops.
@@ -81,6 +94,10 @@ impl Doors {
         if *self.inner.stopping.borrow() {
             let diagnostic = Diagnostic::new(Code::NotReady, "the server is shutting down");
             return Err(Refusal::new(number::SHUTTING_DOWN, &diagnostic));
+        }
+        if self.inner.terminated.load(Ordering::Acquire) {
+            let diagnostic = Diagnostic::new(Code::NotReady, "the service was terminated");
+            return Err(Refusal::new(number::TERMINATED, &diagnostic));
         }
         match self.inner.engine.get() {
             Some(engine) => Ok(Arc::clone(engine)),

@@ -122,6 +122,22 @@ pub(super) async fn close_query(State(doors): State<Doors>, request: HttpRequest
     }
 }
 
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct Terminate {
+    #[serde(default)]
+    delete_topic_list: Vec<String>,
+}
+
+/// `POST /ksql/terminate`: the service ends; the server stays and refuses.
+pub(super) async fn terminate(State(doors): State<Doors>, request: HttpRequest<Body>) -> Result<Response, Refusal> {
+    let body = doors.read_body(request).await?;
+    let Terminate { delete_topic_list } = if body.is_empty() { Terminate::default() } else { parse(&body)? };
+    let entities = doors.call(move |engine| engine.terminate(&delete_topic_list)).await??;
+    doors.terminate();
+    Ok(super::health::json_response(&entities))
+}
+
 /// `POST /ksql`.
 pub(super) async fn statements(
     State(doors): State<Doors>,

@@ -36,6 +36,8 @@ pub(super) mod number {
     pub(crate) const NOT_READY: u32 = 50302;
     /// Stopping.
     pub(crate) const SHUTTING_DOWN: u32 = 50303;
+    /// Ended by `/ksql/terminate`.
+    pub(crate) const TERMINATED: u32 = 50304;
 }
 
 /// The number of a diagnostic; `of_statement`: a statement is to blame, not the request around it.

@@ -10,6 +10,7 @@ use super::{consume, health, inserts, produce, queries};
 pub fn router(doors: Doors) -> Router {
     Router::new()
         .route("/ksql", post(queries::statements))
+        .route("/ksql/terminate", post(queries::terminate))
         .route("/query", post(queries::old_query))
         .route("/query-stream", post(queries::query_stream))
         .route("/inserts-stream", post(inserts::inserts_stream))

@@ -14,7 +14,7 @@ use super::listener::Listeners;
 use super::routes::router;
 use super::storage::{Storage, open_storage};
 use super::wiring::open_engine;
-use crate::engine::Engine;
+use crate::engine::{Engine, QueriesFileReport};
 use crate::settings::Settings;
 
 /// Threads that read requests and write answers; the engine has its own.
@@ -108,8 +108,27 @@ fn open(settings: &Settings, url: &str) -> anyhow::Result<(Storage, Arc<Engine>)
     let storage = open_storage(settings)?;
     let host = url.trim_start_matches("http://").to_owned();
     let engine = open_engine(settings, Arc::clone(&storage.log), storage.cluster_id.clone(), host, storage.folder.root())?;
+    if let Some(path) = &settings.service.queries_file {
+        run_queries_file(&engine, path)?;
+    }
     storage.folder.set_url(url).context("cannot write the file LOCK of the data folder")?;
     Ok((storage, engine))
+}
+
+/// Makes what the queries file says.
+fn run_queries_file(engine: &Engine, path: &Path) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let report = engine.run_queries_file(&text).map_err(|failure| {
+        let statement = failure.statement.map(|text| format!("\nin: {text}")).unwrap_or_default();
+        anyhow::anyhow!("{}: {}{statement}", path.display(), failure.diagnostic)
+    })?;
+    let QueriesFileReport { created, replaced, unchanged, unlisted } = report;
+    let (file, version) = (path.display(), env!("CARGO_PKG_VERSION"));
+    tracing::info!(%file, version, created, replaced, unchanged, "running a queries file: interactive mode is disabled");
+    for query in unlisted {
+        tracing::warn!(%query, %file, "a query is not in the queries file and goes on; without the file it can be dropped");
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -114,6 +114,19 @@ async fn read_until(socket: &mut TcpStream, text: &str) -> String {
 const STREAM: &str = "CREATE STREAM S (K STRING KEY, V INT) WITH (kafka_topic='s', partitions=1, value_format='JSON');";
 
 #[tokio::test]
+async fn a_terminated_service_refuses_from_then_on() {
+    let bench = Bench::open().await;
+    bench.ksql(STREAM).await;
+    let refused = bench.ask("POST /ksql/terminate", r#"{"deleteTopicList":["a("]}"#).await;
+    assert!(refused.starts_with("400 ") && refused.contains("Invalid pattern: a("), "{refused}");
+    let told = bench.ask("POST /ksql/terminate", "{}").await;
+    assert!(told.starts_with("200 ") && told.contains("cluster/TerminateCluster/terminate"), "{told}");
+    let told = bench.ksql("SHOW STREAMS;").await;
+    assert!(told.starts_with("503 ") && told.contains("50304"), "{told}");
+    bench.stop().await;
+}
+
+#[tokio::test]
 async fn small_endpoints() {
     let bench = Bench::open().await;
     bench

@@ -161,7 +161,8 @@ settings! {
         /// Kafka brokers, `host:port` separated by commas. Empty: the embedded log.
         /// Settings of Kafka's clients are named `kafka.` and what librdkafka calls them: `kafka.security.protocol`.
         bootstrap_servers: Vec<String> = "bootstrap.servers", "", Restart;
-        /// A file of statements to run, and nothing else: the API then answers queries only. Not built yet.
+        /// A file of statements that say what is to be and run: what is not there yet, or otherwise, is made at start. The
+        /// API then takes no statement that defines, changes or drops something.
         queries_file: Option<PathBuf> = "queries.file", "", Restart;
     }
 
@@ -232,7 +233,7 @@ settings! {
         /// Threads that run queries. 0: one a core.
         worker_threads: usize = "worker.threads", "0", Restart, "0"..="1024";
         /// What a crash may do to results: `exactly_once_v2` nothing, `at_least_once` repeat some,
-        /// `at_most_once` lose some.
+        /// `at_most_once` lose some. Only the first is built; the others are refused.
         guarantee: ProcessingGuarantee = "processing.guarantee", "exactly_once_v2", Restart;
         /// Longest time between two commits of a query that has something to say.
         epoch_interval: Duration = "epoch.interval", "5ms", Restart, "0ms"..="1h";

@@ -176,8 +176,11 @@ fn entity_rows(entity: &serde_json::Value) -> Vec<Vec<String>> {
             fields.map(|field| line(format!("{} {}", text(&field["name"]), text(&field["schema"]["type"])))).collect()
         }
         "queryDescription" => {
-            let plan = text(&entity["queryDescription"]["executionPlan"]);
-            plan.lines().map(|text| line(text.to_owned())).collect()
+            let query = &entity["queryDescription"];
+            let plan = text(&query["executionPlan"]);
+            // What runs, for queries that go on.
+            let graph = if query["queryType"] == "PULL" { String::new() } else { text(&query["topology"]) };
+            plan.lines().chain(graph.lines()).map(|text| line(text.to_owned())).collect()
         }
         _ => vec![line(entity.to_string())],
     }

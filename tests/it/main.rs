@@ -5,6 +5,8 @@
     reason = "a test that panics is a failing test, and what it prints is read when it fails"
 )]
 
+mod documents;
+mod error_codes;
 mod function_page;
 mod fuzz_expressions;
 mod fuzz_formats;

@@ -6,9 +6,11 @@ mod crashes;
 mod ddl;
 mod memory;
 mod queries;
+mod queries_file;
 mod restarts;
 mod rows;
 mod saved_commands;
+mod terminate;
 
 use std::sync::Arc;
 

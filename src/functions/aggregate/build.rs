@@ -45,19 +45,32 @@ pub(super) fn state(call: &AggregateFunction, retracting: bool) -> Option<State>
     let values = || Encoded::of_equals(std::slice::from_ref(ty));
     let limit = call.limit.unwrap_or(usize::MAX);
     match call.name.as_str() {
+        "ANY_VALUE" => Some(first_or_last(ty, Kept { latest: false, ignores_nulls: true })),
         "ATTR" => Some(counted(values(), Attr)),
         "AVG" => real(ty, Means),
-        "COLLECT_LIST" => Some(Groups::boxed(Several {
+        "ARRAY_AGG" | "COLLECT_LIST" => Some(Groups::boxed(Several {
             values: values(),
             n: limit,
             kept: Kept { latest: false, ignores_nulls: false },
+            only_nth: false,
         })),
         "COLLECT_SET" => Some(counted(values(), CollectSet { limit, retracting })),
         "CORRELATION" => real(ty, Correlations),
-        "COUNT_DISTINCT" if retracting => Some(counted(values(), ExactCountDistinct)),
-        "COUNT_DISTINCT" => Some(Groups::boxed(CountDistinct { values: values() })),
+        "APPROX_DISTINCT" | "APPROX_COUNT_DISTINCT" | "COUNT_DISTINCT" if retracting => {
+            Some(counted(values(), ExactCountDistinct))
+        }
+        "APPROX_DISTINCT" | "APPROX_COUNT_DISTINCT" | "COUNT_DISTINCT" => {
+            Some(Groups::boxed(CountDistinct { values: values() }))
+        }
         "EARLIEST_BY_OFFSET" => Some(by_offset(call, ty, false)),
         "LATEST_BY_OFFSET" => Some(by_offset(call, ty, true)),
+        "FIRST_VALUE" => Some(first_or_last(ty, Kept { latest: false, ignores_nulls: false })),
+        "LAST_VALUE" => Some(first_or_last(ty, Kept { latest: true, ignores_nulls: false })),
+        "NTH_VALUE" => {
+            let kept = Kept { latest: false, ignores_nulls: false };
+            let values = Encoded::new(std::slice::from_ref(ty));
+            Some(Groups::boxed(Several { values, n: number(call)?, kept, only_nth: true }))
+        }
         "HISTOGRAM" => Some(counted(values(), Histogram)),
         "MAX" => ordered(ty, Extremes { better: Ordering::Greater, retracting }),
         "MIN" => ordered(ty, Extremes { better: Ordering::Less, retracting }),
@@ -78,17 +91,20 @@ fn counted(rows: Encoded, result: impl OfCounts + 'static) -> State {
 fn number(call: &AggregateFunction) -> Option<usize> {
     call.parameters.iter().find_map(|parameter| match parameter {
         Parameter::Integer(n) => usize::try_from(*n).ok(),
-        Parameter::Boolean(_) => None,
+        Parameter::Boolean(_) | Parameter::Fraction(_) => None,
     })
 }
 
 fn by_offset(call: &AggregateFunction, ty: &SqlType, latest: bool) -> State {
     let kept = Kept { latest, ignores_nulls: !call.parameters.contains(&Parameter::Boolean(false)) };
-    let values = Encoded::new(std::slice::from_ref(ty));
     match number(call) {
-        Some(n) => Groups::boxed(Several { values, n, kept }),
-        None => ordered(ty, kept).unwrap_or_else(|| kept.state(values)),
+        Some(n) => Groups::boxed(Several { values: Encoded::new(std::slice::from_ref(ty)), n, kept, only_nth: false }),
+        None => first_or_last(ty, kept),
     }
+}
+
+fn first_or_last(ty: &SqlType, kept: Kept) -> State {
+    ordered(ty, kept).unwrap_or_else(|| kept.state(Encoded::new(std::slice::from_ref(ty))))
 }
 
 fn sum(ty: &SqlType) -> Option<State> {

@@ -1,4 +1,5 @@
-//! COLLECT_LIST, COLLECT_SET, and several values of EARLIEST_BY_OFFSET or LATEST_BY_OFFSET: values of a group in an array.
+//! COLLECT_LIST, COLLECT_SET, and several values of EARLIEST_BY_OFFSET or LATEST_BY_OFFSET: values of a group in an array;
+//! NTH_VALUE: the last of the first n.
 //!
 //! Saved: a list as `Items` are; a set as `CountedSet` is, with counts of 1 where rows are never taken back.
 
@@ -10,6 +11,7 @@ use super::counted_set::CountedSet;
 use super::encoded::{Encoded, Lists, is_null, push};
 use super::groups::Fold;
 use super::items::Items;
+use super::ordered::Ordered;
 use crate::types::{EncodedRows, NotARow};
 
 /// The first or the last `n` values, the oldest first. A value that is taken back is the last of its equals.
@@ -20,6 +22,8 @@ pub(super) struct Several {
     pub(super) values: Encoded,
     pub(super) n: usize,
     pub(super) kept: Kept,
+    /// The result is the n-th value, not an array of all.
+    pub(super) only_nth: bool,
 }
 
 impl Several {
@@ -64,11 +68,17 @@ impl Fold for Several {
     }
 
     fn put(&self, state: &Items, output: &mut Self::Output) {
+        if self.only_nth {
+            return Encoded::push(state.iter().nth(self.n - 1), &mut output.values);
+        }
         state.iter().for_each(|item| push(item, &mut output.values));
         output.end(state.len());
     }
 
     fn finish(&self, output: Self::Output) -> ArrayRef {
+        if self.only_nth {
+            return self.values.column(output.values.iter());
+        }
         output.finish(|rows| self.values.column(rows.iter()))
     }
 

@@ -1,7 +1,9 @@
 //! Aggregates that ksqlDB does not have, most of them over the accumulators of DataFusion.
 //!
-//! Left out, because their state would not survive an upgrade: APPROX_DISTINCT hashes as its version likes (there is
-//! COUNT_DISTINCT); because they are ours under another name: ARRAY_AGG, FIRST_VALUE, LAST_VALUE, CORR.
+//! Not over DataFusion's accumulators, because their state would not survive an upgrade or ours takes rows back exactly:
+//! APPROX_DISTINCT (which hashes as its version likes) is COUNT_DISTINCT, ARRAY_AGG is COLLECT_LIST, and FIRST_VALUE,
+//! LAST_VALUE, ANY_VALUE and NTH_VALUE are kin of EARLIEST_BY_OFFSET. AVG, COUNT, MIN, MAX and SUM are ksqlDB's. GROUPING has
+//! no grouping sets to tell apart.
 //!
 //! Saved: what the accumulator gives as its state, as a row of `RowCodec` with unsigned numbers as BIGINT; where rows may be
 //! taken back, all rows as `CountedSet` is. A row is never taken back from an accumulator, but the result computed anew.
@@ -14,18 +16,19 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use datafusion::common::DataFusionError;
 use datafusion::functions_aggregate::{
-    approx_median, bit_and_or_xor, bool_and_or, covariance, median, regr, stddev, variance,
+    approx_median, approx_percentile_cont, approx_percentile_cont_with_weight, average, bit_and_or_xor, bool_and_or,
+    correlation, covariance, median, percentile_cont, regr, stddev, variance,
 };
 use datafusion::logical_expr::{Accumulator, AggregateUDF};
 use datafusion::physical_expr::aggregate::{AggregateExprBuilder, AggregateFunctionExpr};
-use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::expressions::{Column, lit};
 use datafusion::physical_plan::PhysicalExpr;
 
 use super::counted::{Counted, OfCounts};
 use super::counted_set::CountedSet;
 use super::encoded::Encoded;
 use super::groups::{Fold, Groups};
-use super::incremental::{AggregateFunction, IncrementalAggregate};
+use super::incremental::{AggregateFunction, IncrementalAggregate, Parameter};
 use super::string_agg::StringAgg;
 use crate::functions::Function;
 use crate::types::{NotARow, SqlType};
@@ -41,24 +44,68 @@ enum Kind {
     Reals(usize),
     /// Two numbers, as doubles; gives BIGINT.
     CountOfPairs,
+    /// So many numbers as doubles, then the percentile; gives DOUBLE.
+    Percentile(usize),
 }
 
 type Udaf = fn() -> Arc<AggregateUDF>;
 
-/// The extension that is no accumulator of DataFusion: it takes a delimiter from every row.
+/// The extension that takes a delimiter from every row.
 const STRING_AGG: &str = "STRING_AGG";
+
+/// Other names of what ours has: name, what it gives, signature, result.
+const RENAMED: &[(&str, &str, &str, &str)] = &[
+    ("ANY_VALUE", "The first value of a group that is not NULL.", "value T", "T"),
+    ("APPROX_COUNT_DISTINCT", "COUNT_DISTINCT under another name.", "value T", "BIGINT"),
+    ("APPROX_DISTINCT", "COUNT_DISTINCT under another name.", "value T", "BIGINT"),
+    ("ARRAY_AGG", "COLLECT_LIST under another name.", "value T", "ARRAY<T>"),
+    ("FIRST_VALUE", "The value that came first in a group, perhaps NULL.", "value T", "T"),
+    ("LAST_VALUE", "The value that came last in a group, perhaps NULL.", "value T", "T"),
+    ("NTH_VALUE", "The n-th value of a group in the order they came.", "value T, n INTEGER", "T"),
+];
 
 /// All others: name, kind, what it gives, DataFusion's function.
 const EXTENSIONS: &[(&str, Kind, &str, Udaf)] = &[
     ("APPROX_MEDIAN", Kind::Reals(1), "About the median of the values of a group.", approx_median::approx_median_udaf),
+    (
+        "APPROX_PERCENTILE_CONT",
+        Kind::Percentile(1),
+        "About the value below which a share of the values of a group lies.",
+        approx_percentile_cont::approx_percentile_cont_udaf,
+    ),
+    (
+        "APPROX_PERCENTILE_CONT_WITH_WEIGHT",
+        Kind::Percentile(2),
+        "As APPROX_PERCENTILE_CONT, each value as often as its weight says.",
+        approx_percentile_cont_with_weight::approx_percentile_cont_with_weight_udaf,
+    ),
     ("BIT_AND", Kind::Bits, "The bits that all values of a group have.", bit_and_or_xor::bit_and_udaf),
     ("BIT_OR", Kind::Bits, "The bits that any value of a group has.", bit_and_or_xor::bit_or_udaf),
     ("BIT_XOR", Kind::Bits, "The bits that an odd number of values of a group have.", bit_and_or_xor::bit_xor_udaf),
     ("BOOL_AND", Kind::Flags, "True if all values of a group are.", bool_and_or::bool_and_udaf),
     ("BOOL_OR", Kind::Flags, "True if any value of a group is.", bool_and_or::bool_or_udaf),
+    (
+        "CORR",
+        Kind::Reals(2),
+        "Pearson's correlation of two columns over a group; NULL where there is none (CORRELATION gives NaN).",
+        correlation::corr_udaf,
+    ),
     ("COVAR_POP", Kind::Reals(2), "The covariance of two columns over a group.", covariance::covar_pop_udaf),
     ("COVAR_SAMP", Kind::Reals(2), "The sample covariance of two columns over a group.", covariance::covar_samp_udaf),
+    ("MEAN", Kind::Reals(1), "The mean of the values of a group; NULL if there is none.", average::avg_udaf),
     ("MEDIAN", Kind::Reals(1), "The median of the values of a group, which are all kept.", median::median_udaf),
+    (
+        "PERCENTILE_CONT",
+        Kind::Percentile(1),
+        "The value below which a share of the values of a group lies, between two of them where none does; all are kept.",
+        percentile_cont::percentile_cont_udaf,
+    ),
+    (
+        "QUANTILE_CONT",
+        Kind::Percentile(1),
+        "PERCENTILE_CONT under another name.",
+        percentile_cont::percentile_cont_udaf,
+    ),
     ("REGR_AVGX", Kind::Reals(2), "The mean of x over the pairs of a group.", regr::regr_avgx_udaf),
     ("REGR_AVGY", Kind::Reals(2), "The mean of y over the pairs of a group.", regr::regr_avgy_udaf),
     ("REGR_COUNT", Kind::CountOfPairs, "How many pairs a group has.", regr::regr_count_udaf),
@@ -78,7 +125,9 @@ const EXTENSIONS: &[(&str, Kind, &str, Udaf)] = &[
         regr::regr_sxy_udaf,
     ),
     ("REGR_SYY", Kind::Reals(2), "The squared distances of y from its mean over a group.", regr::regr_syy_udaf),
+    ("STDDEV", Kind::Reals(1), "The sample standard deviation of a group; NULL of one value.", stddev::stddev_udaf),
     ("STDDEV_POP", Kind::Reals(1), "The standard deviation of the values of a group.", stddev::stddev_pop_udaf),
+    ("VAR", Kind::Reals(1), "The sample variance of a group; NULL of one value.", variance::var_samp_udaf),
     ("VAR_POP", Kind::Reals(1), "The variance of the values of a group.", variance::var_pop_udaf),
     ("VAR_SAMP", Kind::Reals(1), "The sample variance of the values of a group.", variance::var_samp_udaf),
 ];
@@ -102,18 +151,42 @@ pub(super) fn functions() -> impl Iterator<Item = Function> {
             Kind::Reals(1) => {
                 numbers.iter().fold(function, |function, ty| function.stateful(&format!("value {ty}"), "DOUBLE"))
             }
+            Kind::Percentile(columns) => {
+                let approximate = name.starts_with("APPROX") && *columns == 1;
+                numbers.iter().fold(function, |function, ty| {
+                    let weight = if *columns == 2 { format!(", weight {ty}") } else { String::new() };
+                    let signature = format!("value {ty}{weight}, percentile DOUBLE");
+                    let function = function.stateful(&signature, "DOUBLE");
+                    if approximate {
+                        function.stateful(&format!("{signature}, centroids INTEGER"), "DOUBLE")
+                    } else {
+                        function
+                    }
+                })
+            }
             Kind::Reals(_) | Kind::CountOfPairs => {
                 let gives = if matches!(kind, Kind::CountOfPairs) { "BIGINT" } else { "DOUBLE" };
                 numbers.iter().fold(function, |function, ty| function.stateful(&format!("y {ty}, x {ty}"), gives))
             }
         }
     });
-    adapted.chain([string_agg])
+    let renamed = RENAMED
+        .iter()
+        .map(|(name, description, signature, gives)| Function::aggregate(name, description).stateful(signature, gives));
+    adapted.chain(renamed).chain([string_agg])
+}
+
+/// How many columns stand before the percentile; `None` of a function that takes none.
+pub(super) fn percentile_columns(name: &str) -> Option<usize> {
+    let (_, kind, ..) = EXTENSIONS.iter().find(|(known, ..)| *known == name)?;
+    if let Kind::Percentile(columns) = kind { Some(*columns) } else { None }
 }
 
 /// True if ksqlDB has no aggregate of this name.
 pub(super) fn has(name: &str) -> bool {
-    name == STRING_AGG || EXTENSIONS.iter().any(|(known, ..)| *known == name)
+    name == STRING_AGG
+        || RENAMED.iter().any(|(known, ..)| *known == name)
+        || EXTENSIONS.iter().any(|(known, ..)| *known == name)
 }
 
 /// Empty state of a call; `None` if it is none of the extensions.
@@ -124,7 +197,7 @@ pub(super) fn state(call: &AggregateFunction, retracting: bool) -> Option<Box<dy
     let (_, kind, _, udaf) = EXTENSIONS.iter().find(|(name, ..)| *name == call.name.as_str())?;
     let inputs = match kind {
         Kind::Bits | Kind::Flags => call.arguments.iter().map(SqlType::arrow).collect(),
-        Kind::Reals(_) | Kind::CountOfPairs => vec![DataType::Float64; call.arguments.len()],
+        Kind::Reals(_) | Kind::CountOfPairs | Kind::Percentile(_) => vec![DataType::Float64; call.arguments.len()],
     };
     let adapted = Adapted::new(udaf(), inputs, call).ok()?;
     Some(if retracting {
@@ -157,7 +230,13 @@ impl Adapted {
         let fields: Vec<Field> =
             inputs.iter().enumerate().map(|(i, ty)| Field::new(name(i), ty.clone(), true)).collect();
         let column = |i: usize| -> Arc<dyn PhysicalExpr> { Arc::new(Column::new(&name(i), i)) };
-        let function = AggregateExprBuilder::new(udaf, (0..inputs.len()).map(column).collect())
+        let constant = |parameter: &Parameter| match parameter {
+            Parameter::Boolean(flag) => lit(*flag),
+            Parameter::Integer(number) => lit(*number),
+            Parameter::Fraction(number) => lit(number.0),
+        };
+        let arguments = (0..inputs.len()).map(column).chain(call.parameters.iter().map(constant)).collect();
+        let function = AggregateExprBuilder::new(udaf, arguments)
             .schema(Arc::new(Schema::new(fields)))
             .alias(call.name.as_str())
             .build()?;

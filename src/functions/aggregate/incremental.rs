@@ -7,6 +7,7 @@
 //! ```
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::buffer::BooleanBuffer;
@@ -22,6 +23,47 @@ pub enum Parameter {
     Boolean(bool),
     /// A number, such as k of TOPK.
     Integer(i64),
+    /// A number with a fraction, such as the percentile of PERCENTILE_CONT.
+    Fraction(Fraction),
+}
+
+/// A finite number that is equal to those of the same bits. Written as text, which keeps every bit.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Fraction(pub f64);
+
+impl PartialEq for Fraction {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.to_bits() == other.0.to_bits()
+    }
+}
+
+impl Eq for Fraction {}
+
+impl Hash for Fraction {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.to_bits().hash(state);
+    }
+}
+
+impl fmt::Display for Fraction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl From<Fraction> for String {
+    fn from(fraction: Fraction) -> Self {
+        fraction.to_string()
+    }
+}
+
+impl TryFrom<String> for Fraction {
+    type Error = std::num::ParseFloatError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse().map(Self)
+    }
 }
 
 /// Rows of a batch for one aggregate.

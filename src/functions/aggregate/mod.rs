@@ -39,5 +39,5 @@ mod sum;
 mod tests;
 mod top;
 
-pub use incremental::{AggregateError, AggregateFunction, AggregateRows, IncrementalAggregate, Parameter};
+pub use incremental::{AggregateError, AggregateFunction, AggregateRows, Fraction, IncrementalAggregate, Parameter};
 pub(super) use signatures::functions;

@@ -48,7 +48,7 @@ impl AggregateFunction {
             }
         };
         let call = Self {
-            retracts: !matches!(name.as_str(), "EARLIEST_BY_OFFSET" | "LATEST_BY_OFFSET"),
+            retracts: !keeps_by_arrival(name.as_str()),
             retracts_in_ksqldb: retracts_in_ksqldb(name.as_str()) && !distinct,
             keeps_structure: distinct || keeps_structure(name.as_str()),
             is_extension: distinct || extensions::has(name.as_str()),
@@ -64,6 +64,22 @@ impl AggregateFunction {
             None if distinct => Err(Diagnostic::not_implemented(format!("{}(DISTINCT ...)", call.name))),
             None => Err(Diagnostic::not_implemented(format!("aggregate function {}", call.name))),
         }
+    }
+
+    /// How many of so many arguments are columns; those behind are constants that set the aggregate up.
+    pub fn columns(function: &Name, arguments: usize) -> usize {
+        let columns = match function.as_str() {
+            "EARLIEST_BY_OFFSET" | "LATEST_BY_OFFSET" | "NTH_VALUE" => Some(1),
+            // Columns to keep with each value stand before k.
+            "TOPK" | "TOPKDISTINCT" => Some(arguments.saturating_sub(1).max(1)),
+            other => extensions::percentile_columns(other),
+        };
+        columns.unwrap_or(arguments).min(arguments)
+    }
+
+    /// True if the first constant is a percentile.
+    pub fn takes_percentile(function: &Name) -> bool {
+        extensions::percentile_columns(function.as_str()).is_some()
     }
 
     /// Empty state for its groups; `retracting` if rows will be taken back, which costs some aggregates more memory.
@@ -84,23 +100,26 @@ impl Parameter {
             Self::Boolean(_) => SqlType::Boolean,
             Self::Integer(n) if i32::try_from(*n).is_ok() => SqlType::Integer,
             Self::Integer(_) => SqlType::BigInt,
+            Self::Fraction(_) => SqlType::Double,
         }
     }
 }
 
-/// How many values to keep is at least one.
+/// How many values to keep is at least one, and a percentile is a share.
 fn check_parameters(name: &Name, parameters: &[Parameter]) -> Result<(), Diagnostic> {
-    let few = parameters.iter().find_map(|parameter| match parameter {
-        Parameter::Integer(n) if *n < 1 => Some(*n),
-        _ => None,
-    });
-    match few {
-        Some(n) => Err(Diagnostic::new(
-            Code::FunctionArguments,
-            format!("function {name} cannot keep {n} values: at least 1 is needed"),
-        )),
-        None => Ok(()),
+    for parameter in parameters {
+        let wrong = match parameter {
+            Parameter::Integer(n) if *n < 1 => {
+                format!("function {name} cannot keep {n} values: at least 1 is needed")
+            }
+            Parameter::Fraction(p) if !(0.0..=1.0).contains(&p.0) => {
+                format!("function {name} takes a percentile from 0 to 1, not {p}")
+            }
+            _ => continue,
+        };
+        return Err(Diagnostic::new(Code::FunctionArguments, wrong));
     }
+    Ok(())
 }
 
 /// The result where the value is a bare NULL of a generic parameter: like the type that stands for it.
@@ -110,6 +129,14 @@ fn nothing_bound(arguments: &[SqlType], parameters: &[Parameter]) -> SqlType {
         [Parameter::Integer(_), ..] => SqlType::Array(Box::new(value)),
         _ => value,
     }
+}
+
+/// True if what is kept depends on when a value came: a row cannot be taken back from that.
+fn keeps_by_arrival(function: &str) -> bool {
+    matches!(
+        function,
+        "EARLIEST_BY_OFFSET" | "LATEST_BY_OFFSET" | "ANY_VALUE" | "FIRST_VALUE" | "LAST_VALUE" | "NTH_VALUE"
+    )
 }
 
 /// True if ksqlDB can take a row back.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, new_null_array};
 use datafusion::arrow::util::display::array_value_to_string;
 
-use super::{AggregateFunction, AggregateRows, Parameter};
+use super::{AggregateFunction, AggregateRows, Fraction, Parameter};
 use crate::diagnostics::Diagnostic;
 use crate::functions::FunctionRegistry;
 use crate::types::{Name, SqlType};
@@ -61,6 +61,7 @@ fn check(call: &str, ty: &SqlType, values: &str, expected: &str) {
         .map(|text| match text {
             "true" => Parameter::Boolean(true),
             "false" => Parameter::Boolean(false),
+            number if number.contains('.') => Parameter::Fraction(Fraction(number.parse().unwrap())),
             number => Parameter::Integer(number.parse().unwrap()),
         })
         .collect();
@@ -244,10 +245,18 @@ fn extensions_give_null_of_nothing_and_save_themselves() {
             "STRING" => SqlType::String,
             _ => SqlType::Integer,
         };
-        let arguments: Vec<SqlType> =
+        let mut arguments: Vec<SqlType> =
             function.overloads()[0].params().iter().map(|param| ty(&param.ty.to_string())).collect();
-        let call = resolve(function.name(), &arguments, &[]).unwrap();
-        assert!(call.is_extension && call.retracts && !call.retracts_in_ksqldb);
+        let name = Name::new(function.name());
+        let columns = AggregateFunction::columns(&name, arguments.len());
+        let constant = match AggregateFunction::takes_percentile(&name) {
+            true => Parameter::Fraction(Fraction(0.25)),
+            false => Parameter::Integer(2),
+        };
+        let parameters: Vec<Parameter> = arguments.drain(columns..).map(|_| constant).collect();
+        let call = resolve(function.name(), &arguments, &parameters).unwrap();
+        let by_arrival = ["ANY_VALUE", "FIRST_VALUE", "LAST_VALUE", "NTH_VALUE"].contains(&function.name());
+        assert!(call.is_extension && call.retracts != by_arrival && !call.retracts_in_ksqldb);
         let texts: &[&str] = if arguments[0] == SqlType::Boolean { &["true", "_"] } else { &["1", "2", "4"] };
         let columns: Vec<ArrayRef> = arguments.iter().map(|ty| column(ty, texts)).collect();
         let mut state = call.state(false);
@@ -260,6 +269,31 @@ fn extensions_give_null_of_nothing_and_save_themselves() {
         let results = state.output(&[0, 2]);
         assert_eq!(shown(&results, 0), shown(&results, 1), "{}", function.name());
     }
+}
+
+#[test]
+fn percentiles_and_values_by_their_place() {
+    check("PERCENTILE_CONT 0.5", &SqlType::Integer, "_ 3 1 2 ~3", "null 3.0 2.0 2.0 1.5");
+    check("QUANTILE_CONT 0.25", &SqlType::Double, "0 4 ~0", "0.0 1.0 4.0");
+    check("APPROX_PERCENTILE_CONT 0.5", &SqlType::Double, "1 3 2", "1.0 2.0 2.0");
+    check("APPROX_PERCENTILE_CONT 0.5 200", &SqlType::Double, "1 3 2", "1.0 2.0 2.0");
+    check("NTH_VALUE 2", &SqlType::Integer, "7 _ 8", "null null null");
+    check("NTH_VALUE 2", &SqlType::String, "a b c", "null b b");
+    check("FIRST_VALUE", &SqlType::Integer, "_ 1", "null null");
+    check("LAST_VALUE", &SqlType::Integer, "1 _", "1 null");
+    check("ANY_VALUE", &SqlType::Integer, "_ 1 2", "null 1 1");
+    check("ARRAY_AGG", &SqlType::Integer, "1 _ ~1", "[1] [1, ] []");
+    check("APPROX_DISTINCT", &SqlType::Integer, "1 1 2 _", "1 1 2 2");
+    check("APPROX_COUNT_DISTINCT", &SqlType::Integer, "1 1 ~1 ~1", "1 1 1 0");
+    check("MEAN", &SqlType::Integer, "_ 1 2", "null 1.0 1.5");
+    check("VAR", &SqlType::Integer, "1 3", "null 2.0");
+    let error = |p: f64| resolve("PERCENTILE_CONT", &[SqlType::Double], &[Parameter::Fraction(Fraction(p))]);
+    assert!(error(1.5).unwrap_err().to_string().contains("takes a percentile from 0 to 1, not 1.5"));
+    assert!(error(f64::NAN).is_err() && error(1.0).is_ok());
+    let written = serde_json::to_string(&Parameter::Fraction(Fraction(0.1))).unwrap();
+    assert_eq!(written, "\"0.1\"");
+    assert_eq!(serde_json::from_str::<Parameter>(&written).unwrap(), Parameter::Fraction(Fraction(0.1)));
+    assert_eq!(serde_json::from_str::<Parameter>("3").unwrap(), Parameter::Integer(3));
 }
 
 #[test]
