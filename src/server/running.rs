@@ -107,7 +107,8 @@ impl RunningServer {
 fn open(settings: &Settings, url: &str) -> anyhow::Result<(Storage, Arc<Engine>)> {
     let storage = open_storage(settings)?;
     let host = url.trim_start_matches("http://").to_owned();
-    let engine = open_engine(settings, Arc::clone(&storage.log), storage.cluster_id.clone(), host, storage.folder.root())?;
+    let engine =
+        open_engine(settings, Arc::clone(&storage.log), storage.cluster_id.clone(), host, storage.folder.root())?;
     if let Some(path) = &settings.service.queries_file {
         run_queries_file(&engine, path)?;
     }
