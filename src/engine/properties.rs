@@ -3,6 +3,7 @@
 //! [`crate::settings::resolve`] knows every name, ours and ksqlDB's; this file knows what a request may do with them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::diagnostics::{Code, Diagnostic};
 use crate::formats::FormatName;
@@ -110,6 +111,11 @@ impl Properties {
         self.get(name).and_then(|value| ByteSize::read(value.trim()).ok()).map(|size| size.0)
     }
 
+    /// A duration, if one was given.
+    pub(super) fn duration(&self, name: &str) -> Option<Duration> {
+        self.get(name).and_then(|value| Duration::read(value.trim()).ok())
+    }
+
     /// A format's name, unless it was not given or is empty.
     pub(super) fn format(&self, name: &str) -> Option<FormatName> {
         self.get(name).and_then(FormatName::from_name)
@@ -158,6 +164,11 @@ fn check_value(definition: &Definition, name: &str, value: &str) -> Result<(), D
         "variable.substitution" | "emit.final.kafka-loss" if !["true", "false"].contains(&lower.as_str()) => {
             refuse("It must be 'true' or 'false'.".to_owned())
         }
+        "join.streams.ttl" => match Duration::read(value.trim()) {
+            Ok(ttl) if ttl > Duration::from_secs(366 * 86_400) => refuse("It must be 366d at most.".to_owned()),
+            Ok(_) => Ok(()),
+            Err(expected) => refuse(format!("It must be {expected}.")),
+        },
         "cache.max.bytes.buffering" => match ByteSize::read(value.trim()) {
             Ok(_) => Ok(()),
             Err(expected) => refuse(format!("It must be {expected}.")),
@@ -190,6 +201,9 @@ mod tests {
         check("processing.guarantee", "at_least_once", "'at_least_once' is not implemented yet");
         check("ksql.streams.processing.guarantee", "exactly_once_v2", "exactly_once_v2");
         check("cache.max.bytes.buffering", "much", "It must be a size such as 64MiB");
+        check("join.streams.ttl", "7d", r#"{"join.streams.ttl": "7d"}"#);
+        check("join.streams.ttl", "367d", "It must be 366d at most");
+        check("join.streams.ttl", "long", "It must be a duration such as 5ms");
         check("bootstrap.servers", "x:1", "cannot be changed by a statement");
         check("ksql.persistence.default.format.value", "yaml", "Unknown format: yaml");
         check("ksql.persistence.default.format.value", "json", r#"{"format.default.value": "json"}"#);

@@ -51,6 +51,9 @@ impl Session {
             key_follows_select: properties.is_on("ksql.new.query.planner.enabled", false),
             every_update: properties.size("cache.max.bytes.buffering").is_some_and(|bytes| bytes == 0),
             final_with_loss: properties.is_on("emit.final.kafka-loss", false),
+            join_streams_ttl_ms: properties
+                .duration("join.streams.ttl")
+                .map_or(0, |ttl| i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX)),
             aggregate_limits: ["COLLECT_LIST", "COLLECT_SET"]
                 .into_iter()
                 .filter_map(|name| {

@@ -77,6 +77,17 @@ pub(super) fn check_self_join(source: &Name, ctx: &PlanContext<'_>) -> Result<()
     refuse_join(format!("source {source} is joined to itself, which ksqlDB does not support"), ctx)
 }
 
+/// Whether two streams may be joined without WITHIN, if a setting says how long their rows are kept.
+pub(super) fn may_join_streams_without_within(ctx: &PlanContext<'_>) -> bool {
+    !is_ksqldb(ctx)
+}
+
+/// How far apart rows of two streams may lie that are joined without WITHIN, milliseconds; `None`: they are not.
+pub(super) fn ttl_of_joined_streams(ctx: &PlanContext<'_>) -> Option<i64> {
+    let ttl_ms = ctx.settings.join_streams_ttl_ms;
+    (ttl_ms > 0 && may_join_streams_without_within(ctx)).then_some(ttl_ms)
+}
+
 /// ksqlDB joins on one equality.
 pub(super) fn check_one_condition(on: &Expr, ctx: &PlanContext<'_>) -> Result<(), Diagnostic> {
     refuse_join("joins on several conditions are not supported by ksqlDB", ctx).map_err(|error| error.at(on.span))

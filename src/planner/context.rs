@@ -48,6 +48,9 @@ pub struct PlanSettings {
     pub every_update: bool,
     /// EMIT FINAL loses windows that close in a jump of time (`emit.final.kafka-loss`).
     pub final_with_loss: bool,
+    /// How far apart rows of two streams may lie that are joined without WITHIN (`join.streams.ttl`), milliseconds; 0:
+    /// such joins are refused.
+    pub join_streams_ttl_ms: i64,
     /// The most values that an aggregate keeps, by its name (`ksql.functions.collect_list.limit`).
     pub aggregate_limits: BTreeMap<String, usize>,
     /// A record whose event time cannot be read stops the query (`ksql.timestamp.throw.on.invalid`).
@@ -70,6 +73,7 @@ impl Default for PlanSettings {
             key_follows_select: false,
             every_update: false,
             final_with_loss: false,
+            join_streams_ttl_ms: 0,
             aggregate_limits: BTreeMap::new(),
             stops_at_bad_time: false,
             default_replicas: -1,

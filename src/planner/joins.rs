@@ -122,14 +122,14 @@ pub(super) fn analyze(analyzer: &Analyzer<'_>, edge: &EdgeSchema) -> Result<Join
     for (index, join) in query.joins.iter().enumerate() {
         let mut condition = join_condition::analyze(analyzer, join, index + 1, edge)?;
         let right = &scope.relations[condition.right_index];
-        kind = result_kind(join, kind, &right.source)?;
+        kind = result_kind(join, kind, &right.source, analyzer.ctx)?;
         if right.source.is_table() {
             by_primary_key(&mut condition, join, right, kind, analyzer.ctx)?;
         }
         let kept = held.order(&condition.equalities).map(|order| order.into_iter().cloned().collect::<Vec<_>>());
         let (keeps_key, is_foreign) = (kept.is_some(), kind == SourceKind::Table && kept.is_none());
         let equalities = kept.unwrap_or_else(|| std::mem::take(&mut condition.equalities));
-        let method = method(join, kind, is_foreign);
+        let method = method(join, kind, is_foreign, &right.source, analyzer.ctx);
         if is_foreign {
             check_foreign_key(join, index, scope, analyzer)?;
         } else {
@@ -195,9 +195,13 @@ fn graph_kind(kind: JoinKind) -> graph::JoinKind {
     }
 }
 
-fn method(join: &Join, result: SourceKind, is_foreign: bool) -> JoinMethod {
+fn method(join: &Join, result: SourceKind, is_foreign: bool, right: &Source, ctx: &PlanContext<'_>) -> JoinMethod {
     match &join.within {
         Some(within) => streams(within),
+        None if !right.is_table() => {
+            let ttl_ms = compatibility::ttl_of_joined_streams(ctx).unwrap_or_default();
+            JoinMethod::Streams { before_ms: ttl_ms, after_ms: ttl_ms, grace_ms: 0, waits: true }
+        }
         None if result == SourceKind::Stream => JoinMethod::StreamTable,
         None if is_foreign => JoinMethod::ForeignKey { primary_key: vec![] },
         None => JoinMethod::Tables,
@@ -247,7 +251,7 @@ fn check_sources(analyzer: &Analyzer<'_>) -> Result<(), Diagnostic> {
 }
 
 /// What joining makes, if these kinds join this way.
-fn result_kind(join: &Join, left: SourceKind, right: &Source) -> Result<SourceKind, Diagnostic> {
+fn result_kind(join: &Join, left: SourceKind, right: &Source, ctx: &PlanContext<'_>) -> Result<SourceKind, Diagnostic> {
     let invalid = |text: &str, hint: &str| Err(Diagnostic::new(Code::InvalidJoin, text).with_hint(hint).at(join.span));
     match (left, right.kind) {
         (SourceKind::Table, SourceKind::Stream) => invalid(
@@ -256,9 +260,15 @@ fn result_kind(join: &Join, left: SourceKind, right: &Source) -> Result<SourceKi
         ),
         (SourceKind::Stream, SourceKind::Stream) => match join.within {
             Some(_) => Ok(SourceKind::Stream),
+            None if compatibility::ttl_of_joined_streams(ctx).is_some() => Ok(SourceKind::Stream),
             None => invalid(
                 "a join of two streams needs a WITHIN clause",
-                "Say how far apart rows may lie that meet: JOIN … WITHIN 1 HOUR ON ….",
+                if compatibility::may_join_streams_without_within(ctx) {
+                    "Say how far apart rows may lie that meet: JOIN … WITHIN 1 HOUR ON …; or for all such joins, \
+                     SET 'join.streams.ttl' = '7d'."
+                } else {
+                    "Say how far apart rows may lie that meet: JOIN … WITHIN 1 HOUR ON …."
+                },
             ),
         },
         (_, SourceKind::Table) if join.within.is_some() => invalid(

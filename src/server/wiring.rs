@@ -123,6 +123,11 @@ fn statement_defaults(settings: &Settings) -> BTreeMap<String, String> {
         ("format.default.value", ours.value_format.clone(), ours.value_format != usual.value_format),
         ("topic.name.prefix", ours.topic_prefix.clone(), ours.topic_prefix != usual.topic_prefix),
         ("emit.final.kafka-loss", ours.emit_final_loss.to_string(), ours.emit_final_loss != usual.emit_final_loss),
+        (
+            "join.streams.ttl",
+            format!("{}ms", ours.join_streams_ttl.as_millis()),
+            ours.join_streams_ttl != usual.join_streams_ttl,
+        ),
     ]
     .into_iter()
     .filter(|(_, _, differs)| *differs)

@@ -226,6 +226,9 @@ settings! {
         topic_prefix: String = "topic.name.prefix", "", Statement;
         /// True lets EMIT FINAL lose windows that close in a jump of time, as Kafka Streams does.
         emit_final_loss: bool = "emit.final.kafka-loss", "false", Statement;
+        /// How far apart rows may lie that meet in a join of two streams without WITHIN, and so how long they are kept.
+        /// 0: such joins are refused. Not under `sql.compatibility = "ksqldb"`.
+        join_streams_ttl: Duration = "join.streams.ttl", "0ms", Statement, "0ms"..="366d";
     }
 
     /// How queries run.

@@ -229,6 +229,24 @@ fn a_condition_that_would_lose_rows_without_partner_is_refused() {
 }
 
 #[test]
+fn streams_join_without_within_only_where_a_setting_bounds_them() {
+    let sql = format!("{SOURCES} CREATE STREAM o AS SELECT * FROM a JOIN b ON a.id = b.id;");
+    let planned = |join_streams_ttl_ms, compatibility| {
+        let settings = PlanSettings { join_streams_ttl_ms, compatibility, ..PlanSettings::default() };
+        match plan_with(&sql, &settings) {
+            Ok(Planned::Query(query)) => format!("{:?}", query.graph),
+            Ok(_) => String::new(),
+            Err(error) => error.to_string(),
+        }
+    };
+    let bounded = "Streams { before_ms: 5000, after_ms: 5000, grace_ms: 0, waits: true }";
+    assert!(planned(5000, Compatibility::Extended).contains(bounded));
+    assert!(planned(0, Compatibility::Extended).contains("SET 'join.streams.ttl' = '7d'"));
+    let refused = planned(5000, Compatibility::Ksqldb);
+    assert!(refused.contains("needs a WITHIN clause") && !refused.contains("ttl"), "{refused}");
+}
+
+#[test]
 fn kinds_of_sources_join_in_their_own_ways() {
     refused_join("a JOIN b ON a.id = b.id", "needs a WITHIN clause");
     refused_join("a JOIN t WITHIN 1 HOUR ON a.id = t.id", "WITHIN clause is only for joins of two streams");
