@@ -1,15 +1,16 @@
-//! Checks every batch that an operator emits against what its edge promises. Wrapped around operators in debug builds.
+//! Checks every batch that an operator is given or emits against what the edges promise. Wrapped around operators in
+//! debug builds.
 
 use datafusion::arrow::datatypes::SchemaRef;
 
-use crate::planner::graph::{Encoding, OperatorNode};
+use crate::planner::encodings::taken;
+use crate::planner::graph::{Encoding, OperatorKind, OperatorNode};
 use crate::state::StateRow;
 use crate::types::{ChangeBatch, EventTime, Op, Ops};
 
 use super::{Capture, Operator, Output, Port, RestoreError, Step, StreamTime};
 
-/// An operator and the promises of its output edge: shape of the batches, schema, encoding, stream time that never
-/// moves back.
+/// An operator and the promises of its edges: shape of the batches, schema, encoding, stream time that never moves back.
 ///
 /// # Panics
 /// Every call panics if the operator broke a promise; the message names the operator and the promise.
@@ -19,6 +20,9 @@ pub struct Checked {
     name: String,
     schema: SchemaRef,
     encoding: Encoding,
+    kind: OperatorKind,
+    /// What the input edges hold, port by port; empty if nobody has told.
+    inputs: Vec<Encoding>,
     // changing
     inner: Box<dyn Operator>,
     stream_time: StreamTime,
@@ -31,8 +35,31 @@ impl Checked {
             name: node.name.clone(),
             schema: node.schema.arrow(),
             encoding: node.encoding,
+            kind: node.kind.clone(),
+            inputs: Vec::new(),
             inner,
             stream_time: EventTime(i64::MIN),
+        }
+    }
+
+    /// The operator takes batches of these encodings, port by port.
+    ///
+    /// # Panics
+    /// If it does not take one of them.
+    #[must_use]
+    pub fn taking(mut self, inputs: &[Encoding]) -> Self {
+        for (port, input) in inputs.iter().enumerate() {
+            let taken = taken(&self.kind, port);
+            assert!(taken.contains(input), "operator {}: takes {taken:?} on port {port}, not {input:?}", self.name);
+        }
+        self.inputs = inputs.to_vec();
+        self
+    }
+
+    fn check_input(&self, port: Port, input: &ChangeBatch) {
+        let Some(encoding) = self.inputs.get(port.0) else { return };
+        if let Err(reason) = input.check().and_then(|()| only_of(*encoding, input)) {
+            panic!("operator {}: was given on port {}: {reason}", self.name, port.0);
         }
     }
 
@@ -53,13 +80,18 @@ impl Checked {
         if schema.fields() != self.schema.fields() {
             return Err(format!("the edge has columns {:?}, the batch {:?}", self.schema.fields(), schema.fields()));
         }
-        if let Ops::Each(ops) = &batch.ops
-            && let Some(op) = ops.iter().find(|op| !may_hold(self.encoding, **op))
-        {
-            return Err(format!("{op:?} on an edge of encoding {:?}", self.encoding));
-        }
-        Ok(())
+        only_of(self.encoding, batch)
     }
+}
+
+/// Finds an operation that an edge of this encoding does not hold.
+fn only_of(encoding: Encoding, batch: &ChangeBatch) -> Result<(), String> {
+    if let Ops::Each(ops) = &batch.ops
+        && let Some(op) = ops.iter().find(|op| !may_hold(encoding, **op))
+    {
+        return Err(format!("{op:?} on an edge of encoding {encoding:?}"));
+    }
+    Ok(())
 }
 
 fn may_hold(encoding: Encoding, op: Op) -> bool {
@@ -72,6 +104,7 @@ fn may_hold(encoding: Encoding, op: Op) -> bool {
 
 impl Operator for Checked {
     fn on_changes(&mut self, port: Port, input: ChangeBatch, out: &mut Output) -> Step {
+        self.check_input(port, &input);
         let step = self.inner.on_changes(port, input, out);
         self.check(out);
         step
@@ -159,6 +192,31 @@ mod tests {
     fn half_an_update_is_refused() {
         assert!(check(Encoding::Changelog, "-u a 1 @1").is_err());
         assert!(check(Encoding::Changelog, "+ a 1 @1; +u a 2 @1").is_err());
+    }
+
+    #[test]
+    #[should_panic(expected = "was given on port 0: Delete on an edge of encoding Append")]
+    fn what_comes_in_keeps_to_its_encoding_too() {
+        let node = OperatorNode {
+            name: "echo".to_owned(),
+            kind: OperatorKind::Project { columns: vec![] },
+            schema: EdgeSchema::default(),
+            encoding: Encoding::Append,
+        };
+        let mut checked = Checked::new(&node, Box::new(Echo)).taking(&[Encoding::Append]);
+        checked.on_changes(Port(0), batch("- a 1 @1"), &mut Output::default());
+    }
+
+    #[test]
+    #[should_panic(expected = "takes [Append, Changelog] on port 0, not Upsert")]
+    fn an_operator_is_given_no_other_encoding_than_it_takes() {
+        let node = OperatorNode {
+            name: "guard".to_owned(),
+            kind: OperatorKind::RequireKey { key: vec![] },
+            schema: EdgeSchema::default(),
+            encoding: Encoding::Upsert,
+        };
+        let _ = Checked::new(&node, Box::new(Echo)).taking(&[Encoding::Upsert]);
     }
 
     #[test]

@@ -182,10 +182,12 @@ impl Stages {
         let key = node.aggregation.key.clone();
         let edge = self.operator("RequireKey", OperatorKind::RequireKey { key: key.clone() }, edge)?;
         self.exchange(&edge, &key, "Aggregate")?;
-        // The one result of a closed window replaces nothing.
-        let is_final = matches!(node.aggregation.emission, Emission::Final | Emission::FinalWithLoss);
-        let keeps_old = old == OldRows::Wanted && !is_final;
-        self.set_encoding(if keeps_old { Encoding::Changelog } else { Encoding::Upsert });
+        self.set_encoding(match (node.aggregation.emission, old) {
+            // The one result of a closed window replaces nothing.
+            (Emission::Final | Emission::FinalWithLoss, _) => Encoding::Append,
+            (_, OldRows::Wanted) => Encoding::Changelog,
+            (_, OldRows::Dropped) => Encoding::Upsert,
+        });
         self.operator("Aggregate", OperatorKind::Aggregate(node.aggregation.clone()), node.schema.clone())
     }
 

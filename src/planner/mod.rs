@@ -12,6 +12,7 @@
 //!
 //! Reading order: [`define_source`], [`plan_create_as`], [`plan`], [`graph`].
 
+pub mod encodings;
 pub mod graph;
 pub mod plan;
 

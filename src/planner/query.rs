@@ -125,6 +125,7 @@ fn finish_sink(
 /// The graph as it is stored and run: without calls of defined functions, with the settings it runs by.
 fn finished(graph: OperatorGraph, ctx: &PlanContext<'_>) -> Result<OperatorGraph, Diagnostic> {
     let graph = expanded(graph, ctx.functions)?;
+    super::encodings::check(&graph)?;
     Ok(OperatorGraph { stops_at_bad_time: ctx.settings.stops_at_bad_time, ..graph })
 }
 

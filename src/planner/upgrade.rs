@@ -17,7 +17,7 @@ use super::graph::{
     AggregateCall, Aggregation, AggregationWindow, Emission, Input, JoinMethod, OperatorGraph, OperatorKind, Output,
     ProjectColumn, Stage,
 };
-use super::lower::{GROUP_BY, PARTITION_BY};
+use super::lower::{GROUP_BY, JOIN_KEY, PARTITION_BY};
 use super::rewrite::columns_of;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::expressions::EdgeSchema;
@@ -160,9 +160,7 @@ impl<'a> Shape<'a> {
         for operator in &stage.operators {
             let computed = match &operator.kind {
                 OperatorKind::FlatMap { calls } => calls,
-                OperatorKind::Project { columns } if [PARTITION_BY, GROUP_BY].contains(&operator.name.as_str()) => {
-                    columns
-                }
+                OperatorKind::Project { columns } if makes_keys(&operator.name) => columns,
                 OperatorKind::Remember { key } => {
                     self.remembered.push((key, &operator.schema));
                     continue;
@@ -185,6 +183,11 @@ impl<'a> Shape<'a> {
             self.steps.extend(computed.map(|column| (operator.name.as_str(), column)));
         }
     }
+}
+
+/// True of the projections whose columns rows are dealt by.
+fn makes_keys(name: &str) -> bool {
+    [PARTITION_BY, GROUP_BY].contains(&name) || name.starts_with(JOIN_KEY)
 }
 
 impl<'a> Kept<'a> {

@@ -12,6 +12,7 @@ use crate::diagnostics::Diagnostic;
 use crate::expressions::EdgeSchema;
 use crate::operators::{Checked, Operator, Port};
 use crate::planner::OperatorGraph;
+use crate::planner::encodings::input_encodings;
 use crate::planner::graph::{GRAPH_VERSION, Input, Output, SourceInput, Stage};
 use crate::topics::{OffsetRange, TopicInfo};
 use crate::types::{Epoch, EventTime, Offset, Partition};
@@ -306,11 +307,17 @@ fn chain(env: &Environment, plan: &Plan<'_>, stage: &Stage) -> Result<(Chain, Ed
             Input::Exchange { stage } => edge_behind(graph, *stage),
         })
         .collect::<Result<Vec<_>, _>>()?;
+    let mut encodings = input_encodings(graph, stage);
     let mut compiled: Vec<Box<dyn Operator>> = Vec::with_capacity(stage.operators.len());
     for node in &stage.operators {
         let operator = (env.compile)(node, &edges, &env.functions, graph.slots)?;
-        compiled.push(if cfg!(debug_assertions) { Box::new(Checked::new(node, operator)) } else { operator });
+        compiled.push(if cfg!(debug_assertions) {
+            Box::new(Checked::new(node, operator).taking(&encodings))
+        } else {
+            operator
+        });
         edges = vec![node.schema.clone()];
+        encodings = vec![node.encoding];
     }
     let edge = edges.into_iter().next();
     let edge = edge.ok_or_else(|| BuildError::Graph(format!("stage {} has no input", stage.name)))?;

@@ -5,6 +5,7 @@ mod answers;
 mod crashes;
 mod ddl;
 mod memory;
+mod joins;
 mod queries;
 mod queries_file;
 mod restarts;

@@ -78,11 +78,11 @@ fn computed_keys_and_windows_reach_the_sink_and_final_results_replace_nothing() 
          stage 1 Aggregate
            from stage 0
            Aggregate KSQL_AGG_0=COUNT(), KSQL_AGG_1=SUM(N) in hopping windows of 10000 ms every 5000 ms, grace 0 ms, kept 10000 ms, Final by KSQL_KEY_0, N
-             KSQL_KEY_0 STRING, N INTEGER, KSQL_AGG_0 BIGINT, KSQL_AGG_1 INTEGER, WINDOWSTART BIGINT, WINDOWEND BIGINT (Upsert)
+             KSQL_KEY_0 STRING, N INTEGER, KSQL_AGG_0 BIGINT, KSQL_AGG_1 INTEGER, WINDOWSTART BIGINT, WINDOWEND BIGINT (Append)
            Having KSQL_AGG_1 > 5
-             KSQL_KEY_0 STRING, N INTEGER, KSQL_AGG_0 BIGINT, KSQL_AGG_1 INTEGER, WINDOWSTART BIGINT, WINDOWEND BIGINT (Upsert)
+             KSQL_KEY_0 STRING, N INTEGER, KSQL_AGG_0 BIGINT, KSQL_AGG_1 INTEGER, WINDOWSTART BIGINT, WINDOWEND BIGINT (Append)
            Project KSQL_KEY_0 AS K, N, WINDOWSTART AS WS, KSQL_AGG_0 + N AS C, WINDOWSTART, WINDOWEND
-             K STRING, N INTEGER, WS BIGINT, C BIGINT, WINDOWSTART BIGINT, WINDOWEND BIGINT (Upsert)
+             K STRING, N INTEGER, WS BIGINT, C BIGINT, WINDOWSTART BIGINT, WINDOWEND BIGINT (Append)
            to table O topic O key JSON [0, 1] value JSON [2, 3]",
     );
 }

@@ -67,7 +67,12 @@ fn operators(at: At, kind: JoinKind, encoding: Encoding) -> Vec<Box<dyn Operator
         .map(|(kind, schema, encoding, inputs)| -> Box<dyn Operator> {
             let node = OperatorNode { name: format!("{at:?}"), kind, schema: edge(schema), encoding };
             let inner = compile(&node, &inputs, &FUNCTIONS, SLOTS).unwrap();
-            Box::new(Checked::new(&node, inner))
+            let inputs: &[Encoding] = match at {
+                At::Left if node.kind == OperatorKind::Version => &[Encoding::Changelog],
+                At::Left | At::Resolve => &[Encoding::Upsert],
+                At::Join => &[Encoding::Changelog, Encoding::Upsert],
+            };
+            Box::new(Checked::new(&node, inner).taking(inputs))
         })
         .collect()
 }
