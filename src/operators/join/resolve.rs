@@ -1,5 +1,7 @@
 //! Puts the results of a foreign-key join in the order of the left rows that made them.
 
+use std::collections::VecDeque;
+
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use datafusion::arrow::compute;
 use datafusion::arrow::datatypes::{Int64Type, SchemaRef};
@@ -19,8 +21,9 @@ use super::version::Version;
 /// Drops results that an older version of the left row made, and deletes of what was never there.
 ///
 /// Runs where the left row is at home. Results of one version come from one shard, in order; those of two versions may
-/// come in any order, and then the newer one was right. Versions are compared within an epoch: at a barrier nothing is
-/// under way any more, so nothing older can come behind it.
+/// come in any order, and then the newer one was right. Versions are of one run of the query. A key whose left row was
+/// deleted is known until [`KEPT_DELETED`] others were: behind a barrier nothing older can come, but queries of clients have
+/// none.
 ///
 /// | input | result of the key | changelog edge | upsert edge |
 /// |---|---|---|---|
@@ -50,16 +53,23 @@ pub(crate) struct Resolve {
     table: GroupTable,
     results: Vec<KeyResult>,
     row_bytes: usize,
+    /// Keys without a result, the oldest first, and some that have one again.
+    deleted: VecDeque<GroupNumber>,
 }
+
+/// Deleted keys whose versions are known.
+const KEPT_DELETED: usize = 16 << 10;
 
 /// What is known of a key.
 #[derive(Debug, Clone, Default)]
 struct KeyResult {
-    /// The version applied last in this epoch.
+    /// The version applied last in this run.
     version: Option<i64>,
     now: Presence,
     /// What the changelog says.
     saved: Presence,
+    /// It is among the deleted ones.
+    is_listed: bool,
     /// On a changelog edge: the result.
     row: Box<[u8]>,
 }
@@ -98,6 +108,7 @@ impl Resolve {
             keeps_old: node.encoding == Encoding::Changelog,
             results: Vec::new(),
             row_bytes: 0,
+            deleted: VecDeque::new(),
         })
     }
 
@@ -107,6 +118,18 @@ impl Resolve {
         self.table.find_or_create(&keys, None, None, &mut groups);
         self.results.resize(self.table.bound(), KeyResult::default());
         groups
+    }
+
+    fn forget_deleted(&mut self) {
+        let many = self.deleted.len().saturating_sub(KEPT_DELETED);
+        for group in self.deleted.drain(..many) {
+            let result = &mut self.results[group as usize];
+            result.is_listed = false;
+            if result.now == Presence::Never {
+                *result = KeyResult::default();
+                self.table.remove(group);
+            }
+        }
     }
 
     fn put_back(&mut self, group: GroupNumber, result: KeyResult) {
@@ -126,7 +149,7 @@ impl Resolve {
         if length != row.len() {
             return Err(RestoreError("a result has bytes behind it".to_owned()));
         }
-        Ok((time, KeyResult { version: None, now: presence, saved: presence, row: row.into() }))
+        Ok((time, KeyResult { now: presence, saved: presence, row: row.into(), ..KeyResult::default() }))
     }
 
     fn resolve(&mut self, input: &ChangeBatch) -> ChangeBatch {
@@ -259,13 +282,14 @@ impl Operator for Resolve {
         let mut writer = RowWriter::default();
         for (group, key) in dirty.iter().zip(keys.iter()) {
             let (result, slot) = (&mut self.results[*group as usize], self.table.slot(*group));
-            result.version = None;
             if result.now == Presence::Never {
                 if result.saved != Presence::Never {
                     writer.gone(slot, None, key);
+                    result.saved = Presence::Never;
                 }
-                *result = KeyResult::default();
-                self.table.remove(*group);
+                if !std::mem::replace(&mut result.is_listed, true) {
+                    self.deleted.push_back(*group);
+                }
                 continue;
             }
             if self.keeps_old || result.now != result.saved {
@@ -278,6 +302,7 @@ impl Operator for Resolve {
             }
         }
         writer.hand_over(capture);
+        self.forget_deleted();
     }
 
     fn is_stateful(&self) -> bool {
@@ -294,26 +319,36 @@ impl Operator for Resolve {
         }
         let columns = self.table.decode_keys(keys.iter().copied()).map_err(unreadable)?;
         let keys = self.table.keys(columns, rows.len());
-        let mut groups = Vec::with_capacity(1);
-        for (entry, row) in (0_u32..).zip(&rows) {
-            let Some(value) = &row.value else {
-                if let Some(group) = self.table.find(&keys, entry as usize, 0) {
-                    self.put_back(group, KeyResult::default());
-                    self.table.remove(group);
+        let mut groups = Vec::new();
+        for run in state_rows::runs(&rows, |row| row.value.is_some()) {
+            if rows[run.start].value.is_none() {
+                for entry in run {
+                    if let Some(group) = self.table.find(&keys, entry, 0) {
+                        self.put_back(group, KeyResult::default());
+                        self.table.remove(group);
+                    }
                 }
                 continue;
-            };
-            let (time, result) = self.read_result(value)?;
+            }
+            let entries: Vec<u32> = run.clone().map(|entry| entry as u32).collect();
             groups.clear();
-            self.table.find_or_create(&keys, Some(&[entry]), None, &mut groups);
+            self.table.find_or_create(&keys, Some(&entries), None, &mut groups);
             self.results.resize(self.table.bound(), KeyResult::default());
-            self.put_back(groups[0], result);
-            self.table.set_event_time(groups[0], time);
+            for (group, value) in groups.iter().zip(rows[run].iter().filter_map(|row| row.value.as_ref())) {
+                let (time, result) = self.read_result(value)?;
+                self.put_back(*group, result);
+                self.table.set_event_time(*group, time);
+            }
         }
         Ok(())
     }
 
     fn state_bytes(&self) -> usize {
-        self.table.size_bytes() + self.results.capacity() * size_of::<KeyResult>() + self.row_bytes
+        // Each row is in an allocation of its own.
+        let fixed = size_of::<KeyResult>() + if self.keeps_old { 16 } else { 0 };
+        self.table.size_bytes()
+            + self.results.capacity() * fixed
+            + self.row_bytes
+            + self.deleted.capacity() * size_of::<GroupNumber>()
     }
 }

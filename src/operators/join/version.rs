@@ -50,7 +50,7 @@ impl Version {
 /// Gives every change of a table its version: a column behind all others.
 ///
 /// Stands where all changes of a key pass one task in order, before they are dealt by the foreign key. Keeps no state:
-/// versions are of one run of the query, because at a barrier nothing is under way. Cost: a column.
+/// versions are of one run of the query, because nothing is under way when state is read back. Cost: a column.
 ///
 /// ```text
 ///   + a 1 @1          + a 1 (1) @1

@@ -334,10 +334,11 @@ impl Subscriptions {
 
     /// Memory held, bytes.
     pub(super) fn size_bytes(&self) -> usize {
+        // Each row is in an allocation of its own.
         self.foreign_table.size_bytes()
             + self.left_table.size_bytes()
-            + self.foreign.capacity() * size_of::<ForeignKey>()
-            + self.lefts.capacity() * size_of::<LeftRow>()
+            + self.foreign.capacity() * (size_of::<ForeignKey>() + 16)
+            + self.lefts.capacity() * (size_of::<LeftRow>() + 16)
             + self.list_entries * size_of::<GroupNumber>()
             + self.row_bytes
     }

@@ -292,6 +292,12 @@ impl Net {
         }
     }
 
+    /// State changes of a task that nobody takes are thrown away, whatever is under way: queries of clients do that.
+    fn forget_changes(&mut self, task: (At, usize)) {
+        let operators = &mut self.tasks.get_mut(&task).unwrap().operators;
+        operators.iter_mut().for_each(|operator| operator.on_barrier(&mut Capture::default()));
+    }
+
     fn changelog_rows(&self, at: At) -> usize {
         self.changelogs.get(&at).map_or(0, BTreeMap::len)
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::{Change, Net, Row};
+use super::{At, Change, Net, Row};
 use crate::planner::graph::{Encoding, JoinKind};
 use crate::types::Op;
 
@@ -124,6 +124,7 @@ fn run(seed: u64) -> Result<(), String> {
     let mut net = Net::new(kind, encoding, shards);
     let mut tables = Tables::default();
     let mut folded = Folded::default();
+    let has_epochs = !choices.one_in(3);
     for step in 0..80 {
         match choices.below(12) {
             0..4 => {
@@ -139,6 +140,10 @@ fn run(seed: u64) -> Result<(), String> {
                     let (task, queue) = waiting[choices.below(waiting.len())];
                     net.take(task, queue, 1 + choices.below(4));
                 }
+            }
+            _ if !has_epochs => {
+                let at = [At::Left, At::Join, At::Resolve][choices.below(3)];
+                net.forget_changes((at, choices.below(shards)));
             }
             _ => {
                 quiesce(&mut net, &mut choices, &mut folded)?;
