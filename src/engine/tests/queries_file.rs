@@ -45,7 +45,9 @@ fn what_the_file_says_otherwise_is_replaced_with_what_reads_it() {
     let queries = run(&engine, "SHOW QUERIES;").matches("PERSISTENT").count();
     engine.shutdown();
     let engine = bench.open();
-    let longer = FILE.replace("N INTEGER) WITH", "N INTEGER, MORE STRING) WITH").replace("n * 2", "n + n");
+    let longer = FILE
+        .replace("N INTEGER) WITH (KAFKA_TOPIC='s'", "N INTEGER, MORE STRING) WITH (KAFKA_TOPIC='s'")
+        .replace("n * 2", "n + n");
     assert_eq!(told(&engine, &longer), "created 0, replaced 4, unchanged 3, unlisted []");
     assert_eq!(run(&engine, "SHOW QUERIES;").matches("PERSISTENT").count(), queries);
     engine.shutdown();
