@@ -19,7 +19,8 @@ use crate::types::{Name, NotARow, RowCodec, SqlType};
 /// One call.
 #[derive(Debug)]
 pub(super) struct Call {
-    pub(super) name: Name,
+    /// The call for people: `SUM(AMOUNT)`.
+    pub(super) text: String,
     pub(super) state: Box<dyn IncrementalAggregate>,
     /// Columns of the input.
     pub(super) arguments: Vec<usize>,
@@ -73,15 +74,23 @@ pub(super) struct Results {
 /// A row that an aggregate cannot take.
 #[derive(Debug)]
 pub(super) struct CallError {
-    pub(super) call: Name,
+    /// The call for people.
+    pub(super) call: String,
     pub(super) entry: usize,
     pub(super) message: String,
 }
 
 impl CallError {
-    fn new(call: &Name, error: AggregateError) -> Self {
-        Self { call: call.clone(), entry: error.row, message: error.message }
+    fn new(call: &str, error: AggregateError) -> Self {
+        Self { call: call.to_owned(), entry: error.row, message: error.message }
     }
+}
+
+/// A call as people read it, its arguments by their columns.
+fn text(call: &AggregateCall) -> String {
+    let distinct = if call.distinct { "DISTINCT " } else { "" };
+    let arguments: Vec<&str> = call.arguments.iter().map(Name::as_str).collect();
+    format!("{}({distinct}{})", call.function, arguments.join(", "))
 }
 
 impl Calls {
@@ -102,7 +111,7 @@ impl Calls {
                 return Err(Diagnostic::not_implemented(format!("taking back rows of {}", function.name)));
             }
             Ok(Call {
-                name: call.name.clone(),
+                text: text(call),
                 state: function.state(aggregation.retracts),
                 arguments,
                 filter: call.filter.as_ref().map(|name| column(input, name)).transpose()?,
@@ -147,7 +156,7 @@ impl Calls {
                 retracted: entries.retracted,
                 counted: counted.as_ref(),
             };
-            call.state.update(&rows).map_err(|error| CallError::new(&call.name, error))?;
+            call.state.update(&rows).map_err(|error| CallError::new(&call.text, error))?;
         }
         Ok(())
     }
@@ -290,7 +299,7 @@ impl Calls {
     /// Adds group `from` to group `into`, whose rows are later ones, and leaves it empty.
     pub(super) fn merge(&mut self, into: GroupNumber, from: GroupNumber) -> Result<(), CallError> {
         for call in &mut self.calls {
-            call.state.merge(into, from).map_err(|error| CallError::new(&call.name, error))?;
+            call.state.merge(into, from).map_err(|error| CallError::new(&call.text, error))?;
         }
         Ok(())
     }
@@ -393,7 +402,7 @@ impl<'a> Columns<'a> {
             retracted: self.entries.retracted,
             counted: counted.as_ref(),
         };
-        call.state.update_each(&rows).map_err(|error| CallError::new(&call.name, error))
+        call.state.update_each(&rows).map_err(|error| CallError::new(&call.text, error))
     }
 }
 

@@ -414,7 +414,7 @@ impl Operator for Aggregate {
             out.fatal = Some(RowError {
                 partition: rest.input.meta.partition[row],
                 offset: rest.input.meta.offset[row],
-                expression: error.call.as_str().to_owned(),
+                expression: error.call,
                 message: error.message,
             });
             return Step::Done;

@@ -431,7 +431,7 @@ fn failed(input: &ChangeBatch, row: usize, error: &CallError) -> RowError {
     RowError {
         partition: input.meta.partition[row],
         offset: input.meta.offset[row],
-        expression: error.call.as_str().to_owned(),
+        expression: error.call.clone(),
         message: error.message.clone(),
     }
 }
