@@ -21,7 +21,9 @@ const SOURCES: &str = "
   CREATE TABLE a (k STRING PRIMARY KEY, t STRING, v BIGINT)
     WITH (kafka_topic='a', key_format='KAFKA', value_format='JSON', partitions=1);
   CREATE TABLE b (k STRING PRIMARY KEY, t STRING, v BIGINT)
-    WITH (kafka_topic='b', key_format='KAFKA', value_format='JSON', partitions=1);";
+    WITH (kafka_topic='b', key_format='KAFKA', value_format='JSON', partitions=1);
+  CREATE STREAM c (k STRING KEY, t STRING, v BIGINT)
+    WITH (kafka_topic='c', key_format='KAFKA', value_format='JSON', partitions=1);";
 
 /// So many keys, a record each, in each topic.
 fn produce(bench: &Bench, topics: &[&str], keys: std::ops::Range<usize>) {
@@ -55,11 +57,12 @@ fn check(query: &str, bytes_a_key: usize) {
     const KEYS: usize = 4_000;
     let bench = Bench::new();
     let engine = bench.open_with(|settings| settings.runtime.worker_threads = 2);
-    let made = run(&engine, &format!("{SOURCES} CREATE TABLE r WITH (value_format='JSON') AS {query};"));
+    let kind = if query.contains("WITHIN") { "STREAM" } else { "TABLE" };
+    let made = run(&engine, &format!("{SOURCES} CREATE {kind} r WITH (value_format='JSON') AS {query};"));
     assert!(made.contains("Created query"), "{made}");
-    produce(&bench, &["s", "a", "b"], 0..KEYS);
+    produce(&bench, &["s", "a", "b", "c"], 0..KEYS);
     assert!(engine.wait_until_caught_up(LONG), "{:?}", engine.failed_queries());
-    let bytes = state_bytes(&engine, "CTAS_R") as usize;
+    let bytes = state_bytes(&engine, "AS_R_") as usize;
     assert!(bytes >= KEYS * bytes_a_key, "{query}: {} bytes a key", bytes / KEYS);
     assert!(bytes < 12 * KEYS * bytes_a_key, "{query}: {} bytes a key", bytes / KEYS);
 }
@@ -74,6 +77,8 @@ fn the_state_of_every_kind_of_query_is_counted() {
     // The last row of each key is kept to take it out of its group again.
     check("SELECT v, COUNT(*) AS n FROM a GROUP BY v", KEY_BYTES + 8);
     check("SELECT a.k AS k, a.t AS t, b.t AS u FROM a JOIN b ON a.k = b.k", 2 * (KEY_BYTES + TEXT_BYTES));
+    check("SELECT a.k, a.t AS t, b.t AS u FROM a JOIN b ON a.t = b.k", 2 * (KEY_BYTES + TEXT_BYTES));
+    check("SELECT s.k AS k, s.t AS t, c.t AS u FROM s JOIN c WITHIN 1 HOUR ON s.k = c.k", 2 * (KEY_BYTES + TEXT_BYTES));
 }
 
 #[test]
@@ -118,7 +123,7 @@ fn a_query_that_reads_its_state_back_says_so_wherever_queries_are_shown() {
     assert!(engine.wait_until_caught_up(LONG));
     drop(engine);
     let engine = bench.open_on(Some(scheduler()), |_| {});
-    for statement in ["SHOW QUERIES;", "DESCRIBE r EXTENDED;", "EXPLAIN CTAS_R_3;"] {
+    for statement in ["SHOW QUERIES;", "DESCRIBE r EXTENDED;", "EXPLAIN CTAS_R_4;"] {
         let shown = run(&engine, statement);
         assert!(shown.contains("\"state\":\"RESTORING (0 of 10 rows)\""), "{statement} {shown}");
         assert!(shown.contains("RUNNING"), "clients of ksqlDB know no other: {shown}");
