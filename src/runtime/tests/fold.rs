@@ -1,6 +1,7 @@
 //! An operator with state for tests: folds the values of each key, in order, into a number that any loss, repetition or
 //! change of order shows in.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -22,6 +23,23 @@ use crate::types::{ChangeBatch, EventTime, Offset, Op, Ops, Partition, RowMeta};
 pub(super) const END: i64 = 13;
 /// The value that the operator cannot go on behind.
 pub(super) const FATAL: i64 = -1;
+
+thread_local! {
+    /// Rows after which an operator of this thread fails, once.
+    static TRIP: Cell<Option<u32>> = const { Cell::new(None) };
+}
+
+/// Has an operator on this thread fail after so many rows, once; or no more.
+pub(super) fn trip_after(rows: Option<u32>) {
+    TRIP.set(rows);
+}
+
+/// True if the operator is to fail at this row.
+fn trips() -> bool {
+    let left = TRIP.get();
+    TRIP.set(left.and_then(|left| left.checked_sub(1)));
+    left == Some(0)
+}
 
 /// The fold of a value into what was.
 pub(super) fn fold(so_far: i64, value: i64) -> i64 {
@@ -107,7 +125,9 @@ impl Operator for Fold {
         let values = input.rows.column(1).as_primitive::<Int64Type>();
         for row in (0..input.len()).filter(|row| values.is_valid(*row)) {
             let (key, value) = (keys.value(row).to_owned(), values.value(row));
-            if value == FATAL {
+            let trips = trips();
+            assert!(!trips || value % 2 == 0, "an operator panics");
+            if value == FATAL || trips {
                 out.fatal = Some(RowError {
                     partition: input.meta.partition[row],
                     offset: input.meta.offset[row],

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::fold::{END, FATAL, fold, fold_by_key};
+use super::fold::{END, FATAL, fold, fold_by_key, trip_after};
 use super::*;
 use crate::runtime::{PushDefinition, PushStart, QueryState, RowEvent, RuntimeError};
 use crate::topics::memory::Fault;
@@ -41,7 +41,8 @@ fn table(changes: &BTreeMap<String, Vec<Option<i64>>>) -> BTreeMap<String, i64> 
     changes.iter().filter_map(|(key, values)| Some((key.clone(), values.last().copied()??))).collect()
 }
 
-/// Two folds of random input, with random batches, epochs, faults, kills, numbers of workers and cleanings of the log.
+/// Two folds of random input, with random batches, epochs, faults, failures of operators, kills, numbers of workers and
+/// cleanings of the log.
 fn simulate(seed: u64) {
     let mut chance = fastrand::Rng::with_seed(seed);
     let world = World::new(&[("a", 3), ("each", 2), ("last", 2)]);
@@ -58,6 +59,7 @@ fn simulate(seed: u64) {
             read_bytes: chance.usize(1..200),
             epoch_max_bytes: chance.usize(1..300),
             exchange_rows: chance.usize(1..6),
+            max_failures: 1_000,
             ..RuntimeSettings::default()
         };
         let (runtime, scheduler) = world.seeded(chance.u64(..), settings);
@@ -71,6 +73,9 @@ fn simulate(seed: u64) {
             if chance.u8(..) < 80 {
                 let fault = [Fault::Abort, Fault::UnknownApplied, Fault::UnknownLost][chance.usize(0..3)];
                 world.log.faults().fail_next_of("_thalweg-test-committer-0", fault);
+            }
+            if chance.u8(..) < 60 {
+                trip_after(Some(chance.u32(0..12)));
             }
             scheduler.run_steps(chance.usize(0..80));
             if chance.u8(..) < 60 {
@@ -87,6 +92,7 @@ fn simulate(seed: u64) {
         }
     }
     world.log.faults().clear();
+    trip_after(None);
     let (runtime, _scheduler) = world.seeded(seed, RuntimeSettings::default());
     start(&runtime);
     runtime.wait_until_caught_up(None, SOON).unwrap();
