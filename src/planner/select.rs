@@ -225,8 +225,8 @@ fn star_column(name: &Name, found: &ScopeColumn, key: Option<usize>, span: Span)
     SelectColumn { name: name.clone(), expr: Expr::new(ExprKind::Column(column), span), ty: None, key, span }
 }
 
-/// The columns of `*` or `alias.*` over a join: each source's keys, values and headers, named by alias and name; a key
-/// that no source has comes first.
+/// The columns of `*` or `alias.*` over a join: each source's keys, window bounds, values and headers, named by alias and
+/// name; a key that no source has comes first.
 fn join_star(analyzer: &Analyzer<'_>, alias: Option<&Name>, key: &[KeyPart], span: Span) -> Vec<SelectColumn> {
     let mut columns = Vec::new();
     let mut add = |found: &ScopeColumn| {
@@ -239,7 +239,8 @@ fn join_star(analyzer: &Analyzer<'_>, alias: Option<&Name>, key: &[KeyPart], spa
         relations().flat_map(|relation| &relation.columns).filter(synthetic).for_each(&mut add);
     }
     for relation in relations().filter(|relation| alias.is_none_or(|alias| *alias == relation.alias)) {
-        for role in [ScopeRole::Key, ScopeRole::Value, ScopeRole::Header] {
+        // The bounds of each source's window come with its key: the result has bounds of its own beside.
+        for role in [ScopeRole::Key, ScopeRole::WindowBound, ScopeRole::Value, ScopeRole::Header] {
             relation.columns.iter().filter(|column| column.role == role).for_each(&mut add);
         }
     }

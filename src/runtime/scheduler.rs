@@ -248,6 +248,10 @@ impl Scheduler {
     pub(super) fn wake_after(&self, delay: Duration, task: &Arc<Task>) {
         let due = self.now() + delay;
         let mut ready = self.ready.lock();
+        if ready.stopping {
+            // Nothing fires any more, and a timer would keep its task, and with it the log, for ever.
+            return;
+        }
         ready.timers_set += 1;
         let order = ready.timers_set;
         ready.timers.push(Timer { due, order, task: Arc::clone(task) });
