@@ -63,7 +63,7 @@ pub use planned::{OutputColumn, PlannedQuery, SourceDefinition, TopicPlan};
 pub use pull::{PullOptions, PullPlan, plan_pull};
 pub use query::{insert_query_id, plan_create_as, plan_insert_select, plan_push, plan_stream_scan};
 pub use query_name::{QueryVerb, query_id};
-pub use upgrade::check_upgrade;
+pub use upgrade::{check_upgrade, leaves_rows};
 
 #[cfg(test)]
 mod tests;

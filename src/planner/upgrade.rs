@@ -57,6 +57,19 @@ pub fn check_upgrade(old: &OperatorGraph, new: &OperatorGraph, compatibility: Co
     Ok(())
 }
 
+/// True if rows that a table holds may be others than those that the new graph would make of the same input: its
+/// conditions are others, and rows are judged by them when their keys change next.
+pub fn leaves_rows(old: &OperatorGraph, new: &OperatorGraph) -> bool {
+    let writes_table = new.stages.iter().any(|stage| matches!(&stage.output, Output::Sink(sink) if sink.is_table));
+    fn conditions(graph: &OperatorGraph) -> impl Iterator<Item = &Expr> {
+        graph.stages.iter().flat_map(|stage| &stage.operators).filter_map(|operator| match &operator.kind {
+            OperatorKind::Filter { predicate } => Some(predicate),
+            _ => None,
+        })
+    }
+    writes_table && !conditions(old).eq(conditions(new))
+}
+
 fn refuse(what: &str, why: impl Into<String>) -> Result<(), Diagnostic> {
     Err(Diagnostic::new(Code::SchemaMismatch, format!("the query cannot be upgraded: its {what} would change"))
         .with_detail(why)

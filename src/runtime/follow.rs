@@ -36,6 +36,9 @@ pub enum Followed<'a> {
     Reached(&'a [Offset]),
 }
 
+/// How long a reader waits before it looks whether it can help: a fraction of the millisecond that a look-up may take.
+const HELP_AFTER: Duration = Duration::from_micros(100);
+
 /// Takes what is followed. Runs on worker threads, one call at a time, and must not block.
 pub type OnFollowed = Box<dyn FnMut(Followed<'_>) + Send>;
 
@@ -126,14 +129,20 @@ impl Following {
             return self.env.wait_until(timeout, || Ok(self.shared.is_behind(&ends) || self.broken().is_some()));
         }
         let deadline = self.env.clock.elapsed() + timeout;
-        let mut broken = self.shared.broken.lock();
-        while broken.is_none() && !self.shared.is_behind(&ends) {
-            let left = deadline.saturating_sub(self.env.clock.elapsed());
-            if left.is_zero() || self.shared.reached_more.wait_for(&mut broken, left).timed_out() {
-                return Ok(self.shared.is_behind(&ends));
+        loop {
+            // Workers are busy with queries, whose steps take milliseconds: who waits does the work.
+            self.task.help(|| self.shared.is_behind(&ends));
+            let mut broken = self.shared.broken.lock();
+            if broken.is_some() || self.shared.is_behind(&ends) {
+                return Ok(true);
             }
+            let left = deadline.saturating_sub(self.env.clock.elapsed());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            // Whoever is at it may leave off before it has come so far.
+            self.shared.reached_more.wait_for(&mut broken, left.min(HELP_AFTER));
         }
-        Ok(true)
     }
 
     /// True if everything that is committed now was told as reached. Waits for nothing.

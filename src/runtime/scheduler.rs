@@ -106,10 +106,41 @@ impl Task {
         }
     }
 
+    /// Runs steps on the thread that asks, which waits for what the task does, until `is_done` or the task would rest; none
+    /// if another thread is at it.
+    pub(super) fn help(self: &Arc<Self>, is_done: impl Fn() -> bool) {
+        let Some(mut body) = self.body.try_lock() else { return };
+        while let Some(work) = body.as_mut().filter(|_| !is_done()) {
+            let next = match catch_unwind(AssertUnwindSafe(|| work.step(self))) {
+                Ok(ran) => ran.next,
+                Err(panic) => {
+                    work.panicked(panic_message(panic.as_ref()));
+                    Next::Finished
+                }
+            };
+            if next == Next::Finished {
+                *body = None;
+            }
+            if next != Next::Again {
+                break;
+            }
+        }
+        drop(body);
+        // A worker that came meanwhile has gone again, and what it was woken for may have come behind the last step.
+        self.wake();
+    }
+
     /// Runs one step. True if the task is to be queued again.
     fn run(self: &Arc<Self>) -> (usize, bool) {
         self.state.store(RUNNING, Ordering::SeqCst);
-        let mut body = self.body.lock();
+        let Some(mut body) = self.body.try_lock() else {
+            // Somebody helps, and wakes the task behind its step.
+            let woken = self.state.compare_exchange(RUNNING, IDLE, Ordering::SeqCst, Ordering::SeqCst).is_err();
+            if woken {
+                self.state.store(QUEUED, Ordering::SeqCst);
+            }
+            return (0, woken);
+        };
         let Some(work) = body.as_mut() else { return (0, false) };
         let ran = match catch_unwind(AssertUnwindSafe(|| work.step(self))) {
             Ok(ran) => ran,

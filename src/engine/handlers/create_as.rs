@@ -6,7 +6,9 @@ use crate::catalog::{CatalogChange, PersistentQuery, QueryId, Source};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::engine::command::{Command, CommandId, QueryAction, StoredQuery};
 use crate::engine::scope::{Outcome, Purpose, Scope, check_writable, storage};
-use crate::planner::{PlannedQuery, QueryVerb, TopicPlan, check_upgrade, explain_plan, plan_create_as, query_id};
+use crate::planner::{
+    PlannedQuery, QueryVerb, TopicPlan, check_upgrade, explain_plan, leaves_rows, plan_create_as, query_id,
+};
 use crate::sql::ast::{CreateSourceAs, Ident, Literal, Property, SourceKind, Statement, StatementKind};
 use crate::types::Offset;
 
@@ -58,6 +60,14 @@ pub(super) fn create_as(scope: &mut Scope<'_>, create: &CreateSourceAs) -> Resul
     command.create_topics.extend(Scope::new_topic(&sink.topic));
     command.changes.insert(0, CatalogChange::PutSource(Box::new(source)));
     command.warnings.extend(warning);
+    if let Some(old) = replaced.as_ref().and_then(|id| scope.world.queries.get(id))
+        && leaves_rows(&old.graph, &planned.graph)
+    {
+        command.warnings.push(format!(
+            "Rows that table {name} holds stay as they are until their keys change: only then the new conditions are \
+             asked. To have them asked of all rows, drop the table and create it again."
+        ));
+    }
     Ok(Outcome::Command(Box::new(command)))
 }
 

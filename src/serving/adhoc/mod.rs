@@ -14,8 +14,10 @@
 //! - queries share one session state, one memory limit and one bound on how many run; each has a bound on its time;
 //! - a client that goes away ends its query.
 //!
-//! Reading order: [`AdHoc`], [`Rows`], `dialect`, `rewrite`, `names`, `function`, `table`, `refusal`.
+//! Reading order: [`AdHoc`], [`Rows`], `dialect`, `rewrite`, `names`, `function`, `aggregate`, `table`,
+//! `refusal`, `wording`.
 
+mod aggregate;
 mod columns;
 mod dialect;
 mod function;
@@ -25,6 +27,7 @@ mod refusal;
 mod rewrite;
 mod scan;
 mod table;
+mod wording;
 #[cfg(test)]
 mod tests;
 

@@ -23,6 +23,7 @@ use crate::sql::parse_expression;
 use crate::types::Name;
 
 use super::Rows;
+use super::aggregate::DialectAggregate;
 use super::function::{DialectFunction, Surroundings, carried};
 use super::table::{Data, SourceTable};
 
@@ -103,7 +104,10 @@ impl ContextProvider for Names<'_> {
 
     fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
         let theirs = AGGREGATES.iter().find(|(ours, _)| *ours == name).map_or(name, |(_, theirs)| theirs);
-        self.state.aggregate_functions().get(theirs).cloned()
+        self.state.aggregate_functions().get(theirs).cloned().or_else(|| {
+            let ours = DialectAggregate::find(name, self.surroundings)?;
+            Some(Arc::new(AggregateUDF::new_from_impl(ours)))
+        })
     }
 
     fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {

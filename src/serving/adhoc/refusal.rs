@@ -9,6 +9,7 @@ use crate::sql::ast::StandardQuery;
 use crate::types::Name;
 
 use super::dialect::lower_first;
+use super::wording::{self, Blame};
 
 /// The setting that bounds the memory of ad-hoc queries.
 pub(super) const MEMORY_SETTING: &str = "query.pull.memory.bytes";
@@ -69,6 +70,13 @@ impl Blamed<'_> {
         if let Some(name) = text.strip_prefix("Invalid function '").and_then(|rest| rest.split('\'').next()) {
             return self.unknown_function(name);
         }
+        if let Some((told, blame)) = wording::planned(text) {
+            return match blame {
+                Blame::Word(word) => self.at_word(told, &word),
+                Blame::Sign(sign) => self.at_sign(told, &sign),
+                Blame::Nothing => told,
+            };
+        }
         let code = match error {
             DataFusionError::NotImplemented(_) => Code::NotImplemented,
             DataFusionError::ResourcesExhausted(_) => Code::LimitExceeded,
@@ -111,6 +119,19 @@ impl Blamed<'_> {
         place.map_or(told.clone(), |place| told.at(place))
     }
 
+    /// The message at this sign, if the query has it once.
+    fn at_sign(&self, told: Diagnostic, sign: &str) -> Diagnostic {
+        let mut found = self.tokens.iter().filter(|token| token.token.to_string() == sign);
+        let place = match (found.next(), found.next()) {
+            (Some(only), None) => {
+                let (start, end) = (only.span.start, only.span.end);
+                self.query.place((start.line, start.column), (end.line, end.column))
+            }
+            _ => None,
+        };
+        place.map_or(told.clone(), |place| told.at(place))
+    }
+
     fn place(&self, span: PlanSpan) -> Option<Span> {
         self.query.place((span.start.line, span.start.column), (span.end.line, span.end.column))
     }
@@ -132,7 +153,7 @@ pub(super) fn failure(error: &DataFusionError) -> Diagnostic {
         .with_detail(sentence(text))
         .with_hint("Filter earlier, group by fewer values, or raise the limit."),
         DataFusionError::ArrowError(..) | DataFusionError::Execution(_) => {
-            Diagnostic::new(Code::InvalidValue, lower_first(text))
+            wording::running(text).unwrap_or_else(|| Diagnostic::new(Code::InvalidValue, lower_first(text)))
         }
         DataFusionError::NotImplemented(_) => Diagnostic::new(Code::NotImplemented, lower_first(text)),
         _ => Diagnostic::new(Code::Internal, lower_first(text)),

@@ -3,13 +3,14 @@
 //! - `*` leaves out ROWTIME and its like, which are columns only if the query names them;
 //! - result columns get the names that the dialect would give them: `KSQL_COL_0`;
 //! - CAST is the dialect's;
+//! - `STRUCT(A := 1)` is DataFusion's `named_struct`;
 //! - units of time as arguments (`DAYS`) are texts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    AccessExpr, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
     FunctionArguments, Ident, ObjectName, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, TableFactor,
     Value, VisitMut, VisitorMut, WildcardAdditionalOptions,
 };
@@ -75,6 +76,11 @@ impl VisitorMut for Rewriter<'_> {
                 }
             }
             Expr::Function(function) => self.units_as_texts(function),
+            Expr::Struct { values, fields } if fields.is_empty() => {
+                if let Some(call) = struct_call(values) {
+                    *expr = call;
+                }
+            }
             _ => {}
         }
         ControlFlow::Continue(())
@@ -202,14 +208,30 @@ fn dialect_type(ty: &DataType) -> Option<String> {
 }
 
 fn cast_call(operand: Expr, target: String) -> Expr {
+    call(CAST, vec![operand, Expr::value(Value::SingleQuotedString(target))])
+}
+
+/// `STRUCT(A := 1, B := 2)` as `named_struct('A', 1, 'B', 2)`; `None` if a field has no name.
+fn struct_call(values: &[Expr]) -> Option<Expr> {
+    let mut args = Vec::with_capacity(values.len() * 2);
+    for value in values {
+        let Expr::BinaryOp { left, op: BinaryOperator::Assignment, right } = value else { return None };
+        let Expr::Identifier(name) = left.as_ref() else { return None };
+        args.push(Expr::value(Value::SingleQuotedString(name.value.clone())));
+        args.push(right.as_ref().clone());
+    }
+    Some(call("named_struct", args))
+}
+
+fn call(function: &str, args: Vec<Expr>) -> Expr {
     let arg = |expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr));
     Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::with_quote('`', CAST)]),
+        name: ObjectName::from(vec![Ident::with_quote('`', function)]),
         uses_odbc_syntax: false,
         parameters: FunctionArguments::None,
         args: FunctionArguments::List(FunctionArgumentList {
             duplicate_treatment: None,
-            args: vec![arg(operand), arg(Expr::value(Value::SingleQuotedString(target)))],
+            args: args.into_iter().map(arg).collect(),
             clauses: Vec::new(),
         }),
         filter: None,
