@@ -16,6 +16,7 @@
 //! to piece of a slot.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -261,7 +262,7 @@ fn restore_rows(
     }
     // The whole row is decoded so that its bytes are known to be good.
     let columns = layout.codec.decode(bytes.iter().copied()).map_err(unreadable)?;
-    let key = layout.key.iter().map(|column| columns[*column].clone()).collect();
+    let key = layout.key.iter().map(|column| Arc::clone(&columns[*column])).collect();
     let keys = store.table.keys(key, rows.len());
     let numbers: Vec<u32> = (0..rows.len() as u32).collect();
     let places = store.place(&keys, &numbers, &vec![start; rows.len()]);
