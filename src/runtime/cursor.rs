@@ -34,6 +34,8 @@ pub(super) enum Read {
     Chunk(Chunk),
     /// No record yet below the limit.
     Dry,
+    /// There are records, but they are not here yet; the log tells when they are.
+    Later,
 }
 
 /// How much to read.
@@ -93,7 +95,9 @@ impl Cursor {
         let mut unread = match self.unread.take() {
             Some(unread) if unread.position == wish.from => unread,
             _ => {
-                let fetch = log.read(self.topic, self.partition, wish.from, wish.bytes)?;
+                let Some(fetch) = log.read_now(self.topic, self.partition, wish.from, wish.bytes)? else {
+                    return Ok(Read::Later);
+                };
                 if fetch.records.is_empty() && fetch.next <= wish.from {
                     return Ok(Read::Dry);
                 }

@@ -224,6 +224,16 @@ struct Followable {
     end: Offset,
 }
 
+/// What a step of a round gives.
+enum Came {
+    /// So many records.
+    Rows(usize),
+    /// Nothing yet; the log tells when to go on.
+    Later,
+    /// The round is read.
+    Over,
+}
+
 /// The task.
 struct Follower {
     // fixed
@@ -238,8 +248,8 @@ struct Follower {
 }
 
 impl Follower {
-    /// Decodes one batch of the round; `None` at its end.
-    fn read(&mut self, env: &Environment) -> Result<Option<usize>, TopicError> {
+    /// Decodes one batch of the round.
+    fn read(&mut self, env: &Environment) -> Result<Came, TopicError> {
         while let Some(partition) = self.partitions.get_mut(self.current) {
             if partition.next >= partition.end {
                 self.current += 1;
@@ -261,15 +271,16 @@ impl Follower {
                     if let Some(batch) = &chunk.batch {
                         (self.on_followed)(Followed::Changes(batch));
                     }
-                    return Ok(Some(chunk.records));
+                    return Ok(Came::Rows(chunk.records));
                 }
                 // Nothing is left below the end but gaps.
                 Ok(Read::Dry) => partition.next = partition.end,
+                Ok(Read::Later) => return Ok(Came::Later),
                 Err(TopicError::OffsetOutOfRange { start, .. }) if start > partition.next => partition.next = start,
                 Err(error) => return Err(error),
             }
         }
-        Ok(None)
+        Ok(Came::Over)
     }
 
     /// Takes the ends that the next round goes to. False if there is nothing new.
@@ -311,14 +322,15 @@ impl Follower {
 }
 
 impl Body for Follower {
-    fn step(&mut self, _: &Arc<Task>) -> Ran {
+    fn step(&mut self, me: &Arc<Task>) -> Ran {
         let Some(env) = self.env.upgrade() else { return Ran::FINISHED };
         if self.shared.broken.lock().is_some() {
             return Ran::FINISHED;
         }
         let ran = self.read(&env).and_then(|rows| match rows {
-            Some(rows) => Ok(Ran { rows, next: Next::Again }),
-            None => {
+            Came::Rows(rows) => Ok(Ran { rows, next: Next::Again }),
+            Came::Later => Ok(Ran::IDLE),
+            Came::Over => {
                 let was_under_way = self
                     .partitions
                     .iter()
@@ -330,7 +342,13 @@ impl Body for Follower {
                 Ok(if self.begin_round(&env)? { Ran::AGAIN } else { Ran::IDLE })
             }
         });
-        ran.unwrap_or_else(|error| self.end(&env, error.to_string()))
+        ran.unwrap_or_else(|error| match error {
+            TopicError::Unavailable { .. } => {
+                env.scheduler.wake_after(env.settings.retry_backoff, me);
+                Ran::IDLE
+            }
+            error => self.end(&env, error.to_string()),
+        })
     }
 
     fn panicked(&mut self, message: String) {

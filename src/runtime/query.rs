@@ -431,7 +431,7 @@ fn parity(epoch: Epoch) -> usize {
 
 /// True if the same transaction may go through later.
 fn is_passing(error: &TopicError) -> bool {
-    matches!(error, TopicError::Storage { .. } | TopicError::Overloaded { .. })
+    matches!(error, TopicError::Storage { .. } | TopicError::Unavailable { .. } | TopicError::Overloaded { .. })
 }
 
 /// How long to rest after the `attempts`th failure.

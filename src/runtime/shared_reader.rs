@@ -130,8 +130,8 @@ impl Subscription {
         let shared = match known {
             Some(shared) => shared,
             None => match reader.read(log, wish)? {
-                Ok(Some(shared)) => shared,
-                Ok(None) => return Some(Ok(Read::Dry)),
+                Ok(Ok(shared)) => shared,
+                Ok(Err(nothing)) => return Some(Ok(nothing)),
                 Err(error) => return Some(Err(error)),
             },
         };
@@ -239,8 +239,9 @@ impl Reader {
         self.ring.retain(|shared| shared.chunk.next > passed);
     }
 
-    /// Reads a chunk that is not in the ring, for the ring; the outer `None` if it is not worth sharing.
-    fn read(&mut self, log: &dyn TopicLog, wish: Wish) -> Option<Result<Option<Arc<Shared>>, TopicError>> {
+    /// Reads a chunk that is not in the ring, for the ring, or tells why there is none; `None` if it is not worth
+    /// sharing.
+    fn read(&mut self, log: &dyn TopicLog, wish: Wish) -> Option<Result<Result<Arc<Shared>, Read>, TopicError>> {
         let near = i64::try_from(wish.records * MAX_CHUNKS).unwrap_or(i64::MAX);
         let furthest = self.subscribers.values().map(|subscriber| subscriber.position).max().unwrap_or(wish.from);
         let company = self
@@ -258,14 +259,14 @@ impl Reader {
         }
         let read = self.cursor.as_mut()?.next(log, wish, |_| false);
         Some(read.map(|read| match read {
-            Read::Dry => None,
+            Read::Dry | Read::Later => Err(read),
             Read::Chunk(chunk) => {
                 let shared = Arc::new(Shared { columns: self.union.columns.clone(), chunk });
                 self.ring.push_back(Arc::clone(&shared));
                 if self.ring.len() > MAX_CHUNKS {
                     self.ring.pop_front();
                 }
-                Some(shared)
+                Ok(shared)
             }
         }))
     }

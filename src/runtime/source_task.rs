@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crate::operators::Port;
 use crate::topics::TopicError;
@@ -55,8 +56,21 @@ enum Came {
     Rows(usize),
     /// At the log's end, or at the limit.
     Dry,
+    /// Records are on their way; look again after a while, or when the log tells.
+    Later(Option<Duration>),
     /// Everything that was to be read has been.
     Ended,
+}
+
+/// What reading gives.
+#[expect(clippy::large_enum_variant, reason = "one a batch, moved once: a box would cost more")]
+enum Got {
+    /// Records.
+    Chunk(Chunk),
+    /// None yet, or none may be read.
+    Dry,
+    /// Some are on their way, or the log is away.
+    Later(Option<Duration>),
 }
 
 impl SourceTask {
@@ -105,6 +119,14 @@ impl SourceTask {
                 self.report(owner, self.next != before, true);
                 Ok(Ran::IDLE)
             }
+            // Woken when the records have come, or to look again.
+            Came::Later(pause) => {
+                if let Some(pause) = pause {
+                    self.worker.env.scheduler.wake_after(pause, me);
+                }
+                self.report(owner, self.next != before, false);
+                Ok(Ran::IDLE)
+            }
             Came::Ended => {
                 self.worker.output.be_idle();
                 if !self.has_ended && self.worker.flush(me, owner)? {
@@ -131,7 +153,11 @@ impl SourceTask {
         if self.next >= until {
             return Ok(Came::Ended);
         }
-        let Some(chunk) = self.chunk(owner, until)? else { return Ok(Came::Dry) };
+        let chunk = match self.chunk(owner, until)? {
+            Got::Chunk(chunk) => chunk,
+            Got::Dry => return Ok(Came::Dry),
+            Got::Later(pause) => return Ok(Came::Later(pause)),
+        };
         self.next = chunk.next;
         // Before anybody else sees its rows: who fails on them finds out what was read.
         self.progress.given.store(self.next.0, Ordering::SeqCst);
@@ -165,8 +191,8 @@ impl SourceTask {
         Ok(Came::Rows(chunk.records))
     }
 
-    /// The next records; `None` if there are none yet, or none may be read.
-    fn chunk(&mut self, owner: &Arc<dyn Owner>, until: Offset) -> Result<Option<Chunk>, Stopped> {
+    /// The next records, unless there are none yet, or none may be read.
+    fn chunk(&mut self, owner: &Arc<dyn Owner>, until: Offset) -> Result<Got, Stopped> {
         let is_careful = self.worker.gate.is_careful();
         loop {
             let settings = &self.worker.env.settings;
@@ -183,8 +209,13 @@ impl SourceTask {
             let shared = if is_careful || !self.skip.is_empty() { None } else { self.shared.next(log, wish) };
             let read = shared.unwrap_or_else(|| self.cursor.next(log, wish, |offset| self.skip.contains(&offset)));
             match read {
-                Ok(Read::Chunk(chunk)) => return Ok(Some(chunk)),
-                Ok(Read::Dry) => return Ok(None),
+                Ok(Read::Chunk(chunk)) => return Ok(Got::Chunk(chunk)),
+                Ok(Read::Dry) => return Ok(Got::Dry),
+                Ok(Read::Later) => return Ok(Got::Later(None)),
+                Err(error @ TopicError::Unavailable { .. }) => {
+                    tracing::debug!(query_id = %self.worker.query, %error, "a source is away");
+                    return Ok(Got::Later(Some(settings.retry_backoff)));
+                }
                 Err(TopicError::OffsetOutOfRange { offset, start }) if start > self.next => {
                     owner.counters().gaps.add(1);
                     let message = format!("records {offset} to {start} were removed before they were read");

@@ -11,6 +11,9 @@ pub struct TestArguments {
     /// Write a JSON object per case to this file
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// Run scripts (*.slt) on this Kafka cluster instead of the memory and embedded logs; topics they make are deleted
+    #[arg(long, value_name = "HOST:PORT")]
+    pub kafka: Option<String>,
     /// Succeed if and only if every case of this list passes
     #[arg(long, value_name = "FILE")]
     pub expect: Option<PathBuf>,

@@ -31,7 +31,7 @@ pub fn run(args: &TestArguments) -> ExitCode {
 
 fn run_to(args: &TestArguments, out: &mut dyn Write) -> anyhow::Result<bool> {
     let expected = args.expect.as_deref().map(read_expected).transpose()?;
-    let jobs = find_jobs(&args.paths)?;
+    let jobs = find_jobs(&args.paths, args.kafka.as_deref())?;
     let mut report = Report::default();
     run_in_order(&jobs, |result| {
         writeln!(out, "{result}")?;
@@ -67,21 +67,21 @@ pub(crate) struct Job {
     pub(crate) run: Box<dyn Fn() -> CaseResult + Send + Sync>,
 }
 
-fn find_jobs(paths: &[PathBuf]) -> anyhow::Result<Vec<Job>> {
+fn find_jobs(paths: &[PathBuf], kafka: Option<&str>) -> anyhow::Result<Vec<Job>> {
     let mut jobs = Vec::new();
     for path in paths {
         if path.is_dir() {
-            walk(path, &mut jobs)?;
+            walk(path, kafka, &mut jobs)?;
         } else if !path.exists() {
             bail!("{} does not exist", path.display());
-        } else if !jobs_of_file(path, &mut jobs)? {
+        } else if !jobs_of_file(path, kafka, &mut jobs)? {
             bail!("{} is not a test: expected .slt, a conformance .json, or .sql with --@test:", path.display());
         }
     }
     Ok(jobs)
 }
 
-fn walk(folder: &Path, jobs: &mut Vec<Job>) -> anyhow::Result<()> {
+fn walk(folder: &Path, kafka: Option<&str>, jobs: &mut Vec<Job>) -> anyhow::Result<()> {
     let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)
         .with_context(|| format!("cannot read {}", folder.display()))?
         .map(|entry| entry.map(|entry| entry.path()))
@@ -89,18 +89,20 @@ fn walk(folder: &Path, jobs: &mut Vec<Job>) -> anyhow::Result<()> {
     entries.sort();
     for entry in entries {
         if entry.is_dir() {
-            walk(&entry, jobs)?;
+            walk(&entry, kafka, jobs)?;
         } else {
-            jobs_of_file(&entry, jobs)?;
+            jobs_of_file(&entry, kafka, jobs)?;
         }
     }
     Ok(())
 }
 
 /// Adds the jobs of a file; false if it holds none of ours.
-fn jobs_of_file(path: &Path, jobs: &mut Vec<Job>) -> anyhow::Result<bool> {
+fn jobs_of_file(path: &Path, kafka: Option<&str>, jobs: &mut Vec<Job>) -> anyhow::Result<bool> {
     match path.extension().and_then(|extension| extension.to_str()) {
-        Some("slt") => jobs.push(script::job(path)),
+        Some("slt") => jobs.push(script::job(path, kafka)),
+        // On a cluster only scripts run.
+        _ if kafka.is_some() => return Ok(false),
         Some("sql") => return sql_test::jobs(path, jobs),
         Some("json") => match conformance::read(path)? {
             Some(file) => jobs.extend(conformance::jobs(file)),

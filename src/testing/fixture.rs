@@ -17,6 +17,7 @@ use crate::runtime::{ManualClock, RuntimeSettings, WallClock};
 use crate::server::{self, Doors};
 use crate::settings::Settings;
 use crate::topics::embedded::{EmbeddedLog, EmbeddedSettings, OpenError};
+use crate::topics::kafka::{KafkaLog, KafkaSettings};
 use crate::topics::memory::MemoryLog;
 use crate::topics::{
     CleanupPolicy, CommitOutcome, PartitionRecords, TopicConfig, TopicLog, Transaction, partition_for_key,
@@ -33,20 +34,23 @@ const STILL_MS: i64 = 1_600_000_000_000;
 const READ_BYTES: usize = 1 << 20;
 
 /// The logs a script runs on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum LogKind {
     Memory,
     Embedded,
+    /// A cluster, by its brokers.
+    Kafka(String),
 }
 
 impl LogKind {
     /// Every log that needs nothing from outside.
     pub(super) const ALL: [Self; 2] = [Self::Memory, Self::Embedded];
 
-    pub(super) fn as_str(self) -> &'static str {
+    pub(super) fn as_str(&self) -> &'static str {
         match self {
             Self::Memory => "memory",
             Self::Embedded => "embedded",
+            Self::Kafka(_) => "Kafka",
         }
     }
 }
@@ -64,7 +68,6 @@ enum Purpose {
 fn settings(purpose: Purpose) -> EngineSettings {
     let conformance = purpose == Purpose::Conformance;
     EngineSettings {
-        service_id: "some.ksql.service.id".to_owned(),
         queries_start_paused: conformance,
         runtime: RuntimeSettings {
             worker_threads: 1,
@@ -98,6 +101,15 @@ pub(super) struct Fixture {
     engine: Option<Arc<Engine>>,
     /// The folder of an embedded log, removed at the end.
     folder: Option<tempfile::TempDir>,
+    cluster: Option<Cluster>,
+    service_id: String,
+}
+
+/// A Kafka cluster that others may use too.
+struct Cluster {
+    servers: String,
+    /// Topics that were there before; all others go at the end.
+    before: BTreeSet<String>,
 }
 
 impl Fixture {
@@ -125,7 +137,7 @@ impl Fixture {
     }
 
     /// An engine for a script.
-    pub(super) fn for_scripts(log: LogKind) -> Result<Self, String> {
+    pub(super) fn for_scripts(log: &LogKind) -> Result<Self, String> {
         match log {
             LogKind::Memory => Self::open(Purpose::Live, Arc::new(MemoryLog::new()), None),
             LogKind::Embedded => {
@@ -133,13 +145,28 @@ impl Fixture {
                 let log = open_embedded(&folder)?;
                 Self::open(Purpose::Live, log, Some(folder))
             }
+            LogKind::Kafka(servers) => {
+                let service_id = format!("test-{:08x}", fastrand::u32(..));
+                let log = open_kafka(servers, &service_id)?;
+                let before = log.topics().map_err(|error| error.to_string())?.into_keys().collect();
+                let mut fixture = Self::new(Purpose::Live, log, None);
+                fixture.cluster = Some(Cluster { servers: servers.clone(), before });
+                fixture.service_id = service_id;
+                fixture.open_engine()?;
+                Ok(fixture)
+            }
         }
     }
 
     fn open(purpose: Purpose, log: Arc<dyn TopicLog>, folder: Option<tempfile::TempDir>) -> Result<Self, String> {
-        let mut fixture = Self { purpose, log, engine: None, folder };
+        let mut fixture = Self::new(purpose, log, folder);
         fixture.open_engine()?;
         Ok(fixture)
+    }
+
+    fn new(purpose: Purpose, log: Arc<dyn TopicLog>, folder: Option<tempfile::TempDir>) -> Self {
+        let service_id = "some.ksql.service.id".to_owned();
+        Self { purpose, log, engine: None, folder, cluster: None, service_id }
     }
 
     fn open_engine(&mut self) -> Result<(), String> {
@@ -149,7 +176,7 @@ impl Fixture {
                 Purpose::Conformance => Arc::new(ManualClock::at(STILL_MS)),
                 Purpose::Live => Arc::new(WallClock::default()),
             },
-            settings: settings(self.purpose),
+            settings: EngineSettings { service_id: self.service_id.clone(), ..settings(self.purpose) },
             cluster_id: String::new(),
             host: String::new(),
             scheduler: None,
@@ -165,6 +192,9 @@ impl Fixture {
             // The old log lets go of its folder before the new one takes it.
             self.log = Arc::new(MemoryLog::new());
             self.log = open_embedded(folder)?;
+        }
+        if let Some(cluster) = &self.cluster {
+            self.log = open_kafka(&cluster.servers, &self.service_id)?;
         }
         self.open_engine()
     }
@@ -367,7 +397,20 @@ impl Fixture {
 impl Drop for Fixture {
     fn drop(&mut self) {
         self.shutdown();
+        if let Some(cluster) = &self.cluster {
+            let made = self.log.topics().unwrap_or_default().into_keys();
+            for topic in made.filter(|topic| !cluster.before.contains(topic)) {
+                // Nobody is left to be told.
+                drop(self.log.delete_topic(&topic));
+            }
+        }
     }
+}
+
+fn open_kafka(servers: &str, service_id: &str) -> Result<Arc<dyn TopicLog>, String> {
+    let (bootstrap_servers, service_id) = (servers.to_owned(), service_id.to_owned());
+    let settings = KafkaSettings { bootstrap_servers, service_id, ..KafkaSettings::default() };
+    Ok(Arc::new(KafkaLog::open(settings).map_err(|error| error.to_string())?))
 }
 
 fn open_embedded(folder: &tempfile::TempDir) -> Result<Arc<dyn TopicLog>, String> {

@@ -21,17 +21,24 @@ use super::report::{CaseResult, Outcome};
 /// What a test script can say beyond SQL.
 const RESTART: &str = "RESTART SERVER";
 
-/// A job that runs a `.slt` file on each log.
-pub(super) fn job(path: &Path) -> Job {
+/// Scripts on a cluster meet each other's topics: one at a time.
+static ON_KAFKA: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
+
+/// A job that runs a `.slt` file on each log, or on this Kafka cluster alone.
+pub(super) fn job(path: &Path, kafka: Option<&str>) -> Job {
     let path = path.to_owned();
+    let logs = match kafka {
+        Some(servers) => vec![LogKind::Kafka(servers.to_owned())],
+        None => LogKind::ALL.to_vec(),
+    };
     Job {
         run: Box::new(move || CaseResult {
             id: path.display().to_string(),
             suite: "slt",
             tier: None,
             error_case: false,
-            outcome: LogKind::ALL
-                .into_iter()
+            outcome: logs
+                .iter()
                 .try_for_each(|log| run_file(&path, log))
                 .map_or_else(|outcome| outcome, |()| Outcome::Pass { note: None }),
         }),
@@ -39,14 +46,16 @@ pub(super) fn job(path: &Path) -> Job {
 }
 
 /// Runs a file on one log; `Err` is the outcome of a file that does not pass.
-fn run_file(path: &Path, log: LogKind) -> Result<(), Outcome> {
-    if log == LogKind::Embedded
+fn run_file(path: &Path, log: &LogKind) -> Result<(), Outcome> {
+    let _turn = matches!(log, LogKind::Kafka(_)).then(|| ON_KAFKA.lock());
+    if *log == LogKind::Embedded
         && let Err(error) = tempfile::tempdir()
     {
         return Err(Outcome::Skip(format!("no folder for the embedded log: {error}")));
     }
+    let kind = log.clone();
     let mut runner = sqllogictest::Runner::new(move || {
-        let session = Session::open(log).map_err(ScriptError);
+        let session = Session::open(&kind).map_err(ScriptError);
         async move { session }
     });
     let failed = |error: sqllogictest::TestError| format!("on the {} log: {}", log.as_str(), error.display(false));
@@ -67,7 +76,7 @@ struct Session {
 struct ScriptError(String);
 
 impl Session {
-    fn open(log: LogKind) -> Result<Self, String> {
+    fn open(log: &LogKind) -> Result<Self, String> {
         let properties = BTreeMap::from([("auto.offset.reset".to_owned(), "earliest".to_owned())]);
         Ok(Self { fixture: Fixture::for_scripts(log)?, properties, variables: BTreeMap::new() })
     }

@@ -88,6 +88,10 @@ pub enum TopicError {
     Overloaded { bytes: usize, queued: usize, limit: usize },
     #[error("cannot {action}: {reason}")]
     Storage { action: &'static str, reason: String },
+    #[error("cannot {action} now: {reason}")]
+    Unavailable { action: &'static str, reason: String },
+    #[error("topic {topic} is refused: {reason}")]
+    Refused { topic: String, reason: String },
 }
 
 impl TopicError {
@@ -156,11 +160,26 @@ pub trait TopicLog: Send + Sync {
 
     /// Committed records of one partition from `from` on, about `max_bytes` of them (at least one record if there is
     /// any; fewer than there are if more would mean copying). Never waits for records to come; past the end it
-    /// answers no records.
+    /// answers no records. Before the end it moves on; where records lie on a broker it may wait for them to arrive.
     ///
     /// # Errors
     /// [`TopicError::OffsetOutOfRange`] if retention removed `from`, [`TopicError::UnknownTopic`], storage.
     fn read(&self, topic: TopicId, partition: Partition, from: Offset, max_bytes: usize) -> Result<Fetch, TopicError>;
+
+    /// As [`TopicLog::read`], but never waits for a broker either: `None` while committed records are on their way;
+    /// [`TopicLog::notify`] tells when they have come.
+    ///
+    /// # Errors
+    /// As [`TopicLog::read`].
+    fn read_now(
+        &self,
+        topic: TopicId,
+        partition: Partition,
+        from: Offset,
+        max_bytes: usize,
+    ) -> Result<Option<Fetch>, TopicError> {
+        self.read(topic, partition, from, max_bytes).map(Some)
+    }
 
     /// Has `on_append` called after records of any partition became readable, for the life of the log.
     fn notify(&self, on_append: OnAppend);
@@ -172,7 +191,8 @@ pub trait TopicLog: Send + Sync {
     /// Storage.
     fn committer(&self, transactional_id: &str) -> Result<Arc<dyn Committer>, TopicError>;
 
-    /// Appends outside of any owner's transaction (inserts, produce): atomic all the same, never fenced.
+    /// Appends outside of any owner's transaction (inserts, produce): atomic all the same, never fenced by a committer
+    /// (on a cluster: by another server of the same service).
     fn append(&self, transaction: Transaction, done: OnCommit);
 
     /// Why the log takes no commits at the moment, as far as it knows without trying; `None` if it does.

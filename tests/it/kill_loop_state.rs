@@ -33,13 +33,13 @@ async fn tables_are_what_a_recomputation_gives_through_kills() {
     for _ in 0..kills() {
         let server = start(data.path(), &mut random).await;
         let life = Duration::from_millis(random.u64(5..250));
-        let load = live(&server, &mut created, &mut rows);
+        let load = live(&server, "sent", &mut created, &mut rows);
         let _ = tokio::time::timeout(life, load).await;
         server.kill();
     }
     let server = start(data.path(), &mut random).await;
     if !created {
-        create(&server).await.unwrap();
+        create(&server, "sent").await.unwrap();
     }
     insert(&server, &mut rows).await;
     check(&server).await;
@@ -47,9 +47,9 @@ async fn tables_are_what_a_recomputation_gives_through_kills() {
     server.terminate(Duration::from_secs(5)).await;
 }
 
-async fn live(server: &ServerProcess, created: &mut bool, rows: &mut i64) {
+pub(crate) async fn live(server: &ServerProcess, topic: &str, created: &mut bool, rows: &mut i64) {
     if !*created {
-        if create(server).await.is_err() {
+        if create(server, topic).await.is_err() {
             return;
         }
         *created = true;
@@ -60,10 +60,13 @@ async fn live(server: &ServerProcess, created: &mut bool, rows: &mut i64) {
 }
 
 /// Each statement may have taken effect in an earlier life.
-async fn create(server: &ServerProcess) -> Result<(), String> {
-    for sql in [
+pub(crate) async fn create(server: &ServerProcess, topic: &str) -> Result<(), String> {
+    let source = format!(
         "CREATE STREAM IF NOT EXISTS SENT (ID BIGINT KEY, G BIGINT, V BIGINT)
-           WITH (KAFKA_TOPIC='sent', VALUE_FORMAT='JSON', PARTITIONS=3);",
+           WITH (KAFKA_TOPIC='{topic}', VALUE_FORMAT='JSON', PARTITIONS=3);"
+    );
+    for sql in [
+        source.as_str(),
         "CREATE TABLE IF NOT EXISTS WINDOWED AS
            SELECT G, COUNT(*) AS N, SUM(V) AS S, MAX(ID) AS M FROM SENT
            WINDOW TUMBLING (SIZE 100 MILLISECONDS) GROUP BY G;",
@@ -76,7 +79,7 @@ async fn create(server: &ServerProcess) -> Result<(), String> {
     Ok(())
 }
 
-async fn insert(server: &ServerProcess, rows: &mut i64) {
+pub(crate) async fn insert(server: &ServerProcess, rows: &mut i64) {
     let first = *rows;
     *rows += ROWS_A_REQUEST;
     let sent: Vec<Value> =
@@ -115,7 +118,7 @@ async fn table(server: &ServerProcess, sql: &str) -> Table {
 }
 
 /// Waits until both tables are what they must be.
-async fn check(server: &ServerProcess) {
+pub(crate) async fn check(server: &ServerProcess) {
     let (windowed, totals) = recomputed(server).await;
     assert!(!windowed.is_empty() && !totals.is_empty());
     for (sql, expected) in [

@@ -12,6 +12,7 @@ mod fuzz_expressions;
 mod fuzz_formats;
 mod fuzz_sql;
 mod git_history;
+mod kafka_kills;
 mod kill_loop;
 mod kill_loop_state;
 mod mutations;

@@ -15,7 +15,7 @@ use crate::runtime::processing_log::{Failed, ProcessingLogEntry};
 use crate::runtime::scheduler::Task;
 use crate::runtime::status::{QueryState, QueryStatus, SourceProgress};
 use crate::runtime::{BuildError, RuntimeError};
-use crate::topics::TopicInfo;
+use crate::topics::{TopicError, TopicInfo};
 use crate::types::{Offset, Partition};
 
 use super::control::{Control, Failure};
@@ -120,9 +120,19 @@ impl Query {
         if control.error.is_some() || control.stopped {
             return;
         }
-        if let Err(error) = self.build(control) {
-            control.fail(TaskFailure::of_no_record(error.to_string()));
-            self.after_failure(control, me);
+        match self.build(control) {
+            Ok(()) => {}
+            // The log is away: that is no fault of the query's.
+            Err(BuildError::Log(error @ TopicError::Unavailable { .. })) => {
+                control.trouble = Some(error.to_string());
+                let delay = self.env.settings.retry_backoff;
+                control.restart_at = Some(self.env.scheduler.now() + delay);
+                self.env.scheduler.wake_after(delay, me);
+            }
+            Err(error) => {
+                control.fail(TaskFailure::of_no_record(error.to_string()));
+                self.after_failure(control, me);
+            }
         }
     }
 

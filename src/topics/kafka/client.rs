@@ -85,7 +85,13 @@ impl Refused {
 
     /// As the room tells it.
     pub(super) fn told(self, action: &'static str) -> TopicError {
-        TopicError::Storage { action, reason: self.text }
+        match self.code {
+            RDKafkaErrorCode::ClusterAuthorizationFailed
+            | RDKafkaErrorCode::TransactionalIdAuthorizationFailed
+            | RDKafkaErrorCode::Authentication
+            | RDKafkaErrorCode::Fail => TopicError::Storage { action, reason: self.text },
+            _ => TopicError::Unavailable { action, reason: self.text },
+        }
     }
 }
 

@@ -407,7 +407,7 @@ impl Work {
                 | RDKafkaErrorCode::InvalidTimestamp
                 | RDKafkaErrorCode::InvalidMessage
                 | RDKafkaErrorCode::PolicyViolation => {
-                    TopicError::Storage { action: "write to a topic", reason: format!("topic {topic}: {code}") }
+                    TopicError::Refused { topic: topic.to_owned(), reason: code.to_string() }
                 }
                 _ => continue,
             };

@@ -30,9 +30,9 @@ pub struct KafkaLog {
     reader: Arc<Reader>,
     keeper: Option<JoinHandle<()>>,
     ended: Arc<(Mutex<bool>, Condvar)>,
-    // changing
-    /// Appends outside of any owner's transaction; made when it is first needed.
-    appender: Mutex<Option<Arc<KafkaCommitter>>>,
+    /// Appends outside of any owner's transaction. Its id stays the same from life to life: what a server that was killed
+    /// left open is decided when the next one starts, and holds no reader back.
+    appender: KafkaCommitter,
 }
 
 impl std::fmt::Debug for KafkaLog {
@@ -42,12 +42,14 @@ impl std::fmt::Debug for KafkaLog {
 }
 
 impl KafkaLog {
-    /// Connects to a cluster, and waits until it answers.
+    /// Connects to a cluster, waits until it answers, and takes over the service's appends.
     ///
     /// # Errors
     /// A setting is not one of librdkafka's, or nobody answers in time.
     pub fn open(settings: KafkaSettings) -> Result<Self, TopicError> {
         let cluster = Cluster::connect(&settings)?;
+        let id = format!("_thalweg-{}-append-0", settings.service_id);
+        let appender = KafkaCommitter::open(&cluster, &settings, &id)?;
         let reader = Arc::new(Reader::new(&cluster, &settings));
         let ended = Arc::new((Mutex::new(false), Condvar::new()));
         let keeper = std::thread::Builder::new()
@@ -57,7 +59,7 @@ impl KafkaLog {
                 move || keep(&cluster, &reader, &ended)
             })
             .map_err(|error| TopicError::storage("start a thread", &error))?;
-        Ok(Self { settings, cluster, reader, keeper: Some(keeper), ended, appender: Mutex::default() })
+        Ok(Self { settings, cluster, reader, keeper: Some(keeper), ended, appender })
     }
 
     /// The cluster's own id; empty if it does not say.
@@ -75,29 +77,6 @@ impl KafkaLog {
     #[cfg(test)]
     pub(super) fn cluster(&self) -> &Cluster {
         &self.cluster
-    }
-
-    fn appender(&self) -> Result<Arc<KafkaCommitter>, TopicError> {
-        let mut appender = self.appender.lock();
-        if let Some(made) = appender.as_ref() {
-            return Ok(Arc::clone(made));
-        }
-        // Nobody else ever opens this id, so it is never fenced.
-        let id = format!("_thalweg-{}-append-{:016x}", self.settings.service_id, fastrand::u64(..));
-        let made = Arc::new(KafkaCommitter::open(&self.cluster, &self.settings, &id)?);
-        *appender = Some(Arc::clone(&made));
-        Ok(made)
-    }
-
-    /// As [`TopicLog::read`], waiting at most `patience` for records that are on their way.
-    fn read_within(
-        &self,
-        (topic, partition): (TopicId, Partition),
-        from: Offset,
-        max_bytes: usize,
-        patience: Duration,
-    ) -> Result<Option<Fetch>, TopicError> {
-        self.reader.read((topic, partition), from, max_bytes, patience)
     }
 }
 
@@ -129,11 +108,21 @@ impl TopicLog for KafkaLog {
     }
 
     fn read(&self, topic: TopicId, partition: Partition, from: Offset, max_bytes: usize) -> Result<Fetch, TopicError> {
-        let fetch = self.read_within((topic, partition), from, max_bytes, self.settings.request_timeout)?;
-        fetch.ok_or_else(|| TopicError::Storage {
+        let fetch = self.reader.read((topic, partition), from, max_bytes, self.settings.request_timeout)?;
+        fetch.ok_or_else(|| TopicError::Unavailable {
             action: "read a partition",
             reason: format!("no records came within {:?}", self.settings.request_timeout),
         })
+    }
+
+    fn read_now(
+        &self,
+        topic: TopicId,
+        partition: Partition,
+        from: Offset,
+        max_bytes: usize,
+    ) -> Result<Option<Fetch>, TopicError> {
+        self.reader.read((topic, partition), from, max_bytes, Duration::ZERO)
     }
 
     fn notify(&self, on_append: OnAppend) {
@@ -145,10 +134,7 @@ impl TopicLog for KafkaLog {
     }
 
     fn append(&self, transaction: Transaction, done: OnCommit) {
-        match self.appender() {
-            Ok(appender) => appender.commit(transaction, done),
-            Err(error) => done(crate::topics::CommitOutcome::Aborted(error)),
-        }
+        self.appender.commit(transaction, done);
     }
 }
 

@@ -253,13 +253,14 @@ impl Reader {
                 let range = *range.ok_or_else(|| TopicError::no_incarnation(topic))?;
                 // Nothing comes from where the client stands. If the log is shorter than it was, its new records are
                 // read from where they begin.
-                self.start_again((topic, partition), range)?;
+                self.start_again((topic, partition), Some(range))?;
                 let is_gone = from < range.start;
                 let gone = || TopicError::OffsetOutOfRange { offset: from, start: range.start };
                 if is_gone { Err(gone()) } else { Ok(()) }
             }
             RDKafkaErrorCode::TopicAuthorizationFailed => {
-                Err(TopicError::Storage { action: "read a partition", reason: text })
+                self.start_again((topic, partition), None)?;
+                Err(TopicError::Refused { topic: self.name(topic)?, reason: text })
             }
             RDKafkaErrorCode::UnknownTopicOrPartition
             | RDKafkaErrorCode::UnknownTopic
@@ -271,13 +272,22 @@ impl Reader {
         }
     }
 
-    fn start_again(&self, key: (TopicId, Partition), range: OffsetRange) -> Result<(), TopicError> {
+    fn start_again(&self, key: (TopicId, Partition), range: Option<OffsetRange>) -> Result<(), TopicError> {
         let places = self.partitions.lock().get(&key).cloned();
         let Some(places) = places else { return Err(TopicError::no_incarnation(key.0)) };
         let mut places = places.lock();
         places.feeders.clear();
-        places.range = range;
+        places.range = range.unwrap_or(places.range);
         Ok(())
+    }
+
+    fn name(&self, topic: TopicId) -> Result<String, TopicError> {
+        let partitions = self.partitions.lock();
+        let places = partitions.iter().find(|((id, _), _)| *id == topic).map(|(_, places)| Arc::clone(places));
+        drop(partitions);
+        let places = places.ok_or_else(|| TopicError::no_incarnation(topic))?;
+        let places = places.lock();
+        Ok(places.topic.clone())
     }
 
     /// Looks whether a topic that is read is still the same.
@@ -285,14 +295,7 @@ impl Reader {
     /// # Errors
     /// [`TopicError::UnknownTopic`] if it is not; it is not read any more.
     pub(super) fn look(&self, topic: TopicId) -> Result<(), TopicError> {
-        let name = {
-            let partitions = self.partitions.lock();
-            let places = partitions.iter().find(|((id, _), _)| *id == topic).map(|(_, places)| Arc::clone(places));
-            drop(partitions);
-            let Some(places) = places else { return Err(TopicError::no_incarnation(topic)) };
-            let places = places.lock();
-            places.topic.clone()
-        };
+        let name = self.name(topic)?;
         match self.cluster.find(&name) {
             Ok(Some(found)) if found.id == topic => Ok(()),
             Ok(_) => {

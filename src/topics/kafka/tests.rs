@@ -31,12 +31,13 @@ impl Broker {
             eprintln!("skipped: THALWEG_KAFKA names no broker (scripts/kafka start)");
             return None;
         };
+        let prefix = format!("test-{:08x}-", fastrand::u32(..));
         let settings = KafkaSettings {
             bootstrap_servers: address,
+            service_id: prefix.clone(),
             max_record_bytes: MAX_RECORD_BYTES,
             ..KafkaSettings::default()
         };
-        let prefix = format!("test-{:08x}-", fastrand::u32(..));
         let log = Arc::new(KafkaLog::open(settings.clone()).unwrap());
         Some(Self { settings, prefix, log })
     }

@@ -180,7 +180,8 @@ impl TopicLog for Dense {
     }
 
     fn notify(&self, on_append: OnAppend) {
-        let watcher = KafkaLog::open(self.settings.clone()).unwrap();
+        let settings = KafkaSettings { service_id: format!("{}watcher", self.prefix), ..self.settings.clone() };
+        let watcher = KafkaLog::open(settings).unwrap();
         // What is read is watched. The first notice of each partition is that of its end.
         let topics = self.topics().unwrap();
         for _ in 0..30 {
