@@ -183,6 +183,10 @@ impl Environment {
     /// Has `task` woken by every append to the partition.
     pub(super) fn watch(&self, topic: TopicId, partition: Partition, task: &Arc<Task>) {
         self.readers.write().entry((topic, partition)).or_default().push(Arc::downgrade(task));
+        if let Err(error) = self.log.watch(topic, partition) {
+            // Whoever reads it is told, too.
+            tracing::warn!(%error, "cannot watch a partition");
+        }
     }
 
     /// Forgets tasks that are gone.

@@ -181,8 +181,17 @@ pub trait TopicLog: Send + Sync {
         self.read(topic, partition, from, max_bytes).map(Some)
     }
 
-    /// Has `on_append` called after records of any partition became readable, for the life of the log.
+    /// Has `on_append` called after records of a partition became readable that is read or watched, for the life of the
+    /// log. It may be called without need.
     fn notify(&self, on_append: OnAppend);
+
+    /// Asks for notices of a partition that nobody has read yet; our own logs give them unasked.
+    ///
+    /// # Errors
+    /// As [`TopicLog::read`].
+    fn watch(&self, _topic: TopicId, _partition: Partition) -> Result<(), TopicError> {
+        Ok(())
+    }
 
     /// Opens a committer under an id and fences whoever held it: when this returns, every transaction of the former
     /// holder has taken effect or never will.

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -24,8 +25,12 @@ use crate::types::{Offset, Partition};
 const INTERNAL: &str = "_thalweg-";
 /// How often a cluster is asked whether it has done what it promised.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// How long to wait for a cluster that did not answer last time.
+const AWAY: Duration = Duration::from_millis(500);
 /// How long a topic's configuration is believed.
 const CONFIG_BELIEVED: Duration = Duration::from_secs(60);
+/// How long one try to learn offsets may take: a leader may have moved.
+const TRY: Duration = Duration::from_secs(3);
 /// Topics described in one request.
 const MOST_TOPICS: usize = 500;
 
@@ -39,6 +44,7 @@ pub(super) struct Cluster {
     internal_replicas: i16,
     max_record_bytes: usize,
     // changing
+    is_away: AtomicBool,
     known: Mutex<Known>,
     /// Where partitions end at least: behind what was committed here. A commit is answered before the markers that make
     /// it readable are written.
@@ -70,6 +76,7 @@ impl Cluster {
             timeout: settings.request_timeout,
             internal_replicas: settings.internal_replicas,
             max_record_bytes: settings.max_record_bytes,
+            is_away: AtomicBool::new(false),
             known: Mutex::default(),
             ends: Mutex::default(),
             #[cfg(test)]
@@ -86,6 +93,23 @@ impl Cluster {
     /// The cluster's own id; empty if it does not say.
     pub(super) fn id(&self) -> String {
         self.asker.client().fetch_cluster_id(self.timeout).unwrap_or_default()
+    }
+
+    /// How long to wait for an answer: not for long while nobody answers, so that those who only look are told soon.
+    fn patience(&self) -> Duration {
+        if self.is_away.load(Ordering::Relaxed) { AWAY } else { self.timeout }
+    }
+
+    /// The cluster answered, or did not.
+    fn heard(&self, answered: bool) {
+        let was_away = self.is_away.swap(!answered, Ordering::Relaxed);
+        if was_away == answered {
+            if answered {
+                tracing::info!("the Kafka cluster answers again");
+            } else {
+                tracing::warn!("the Kafka cluster does not answer");
+            }
+        }
     }
 
     /// Serves what the client has to say; to be called now and then.
@@ -204,7 +228,7 @@ impl Cluster {
     pub(super) fn all(&self) -> Result<BTreeMap<String, TopicInfo>, TopicError> {
         let answer = self
             .asker
-            .fetch_metadata(None, self.timeout)
+            .fetch_metadata(None, self.patience())
             .map_err(|error| Refused::from(error).told("list the topics"))?;
         let names: Vec<&str> = answer.topics().iter().map(rdkafka::metadata::MetadataTopic::name).collect();
         let mut all = BTreeMap::new();
@@ -285,7 +309,7 @@ impl Cluster {
     /// [`TopicError::UnknownTopic`]; the cluster does not answer, or refuses.
     pub(super) fn offsets(&self, id: TopicId) -> Result<Vec<OffsetRange>, TopicError> {
         let info = self.by_id(id)?;
-        let deadline = Instant::now() + self.timeout;
+        let deadline = Instant::now() + self.patience();
         loop {
             match self.ranges(&info) {
                 Ok(ranges) if self.shows(&info.name, &ranges) => return Ok(ranges),
@@ -322,7 +346,7 @@ impl Cluster {
             for partition in 0..info.config.partitions {
                 list.add_partition_offset(&info.name, partition, at)?;
             }
-            let answer = self.asker.offsets_for_times(list, self.timeout.min(Duration::from_secs(5)))?;
+            let answer = self.asker.offsets_for_times(list, self.patience().min(TRY))?;
             let mut found = vec![0; answer.count()];
             for element in answer.elements() {
                 element.error()?;
@@ -339,7 +363,9 @@ impl Cluster {
     }
 
     fn describe(&self, names: &[&str]) -> Result<Vec<Described>, TopicError> {
-        describe_topics(self.asker.client(), names, self.timeout).map_err(|refused| refused.told("describe topics"))
+        let described = describe_topics(self.asker.client(), names, self.patience());
+        self.heard(described.is_ok());
+        described.map_err(|refused| refused.told("describe topics"))
     }
 
     /// Describes topics, with their configurations, and remembers them; leaves out those that are not there.

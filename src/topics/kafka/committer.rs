@@ -33,6 +33,8 @@ const TRY: Duration = Duration::from_secs(5);
 /// Jobs in one Kafka transaction, and bytes of their keys and values.
 const MOST_JOBS: usize = 1000;
 const MOST_BYTES: usize = 64 << 20;
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(100);
 /// How long to wait while the producer's own queue is full.
 const FULL: Duration = Duration::from_millis(1);
 
@@ -284,7 +286,8 @@ impl Work {
                     self.left = Left::Nothing;
                     return Ok(());
                 }
-                Err(refused) if refused.is_retriable && Instant::now() < deadline => {}
+                // Some of these answers come at once, over and over.
+                Err(refused) if refused.is_retriable && Instant::now() < deadline => std::thread::park_timeout(PAUSE),
                 Err(refused) => return Err(refused),
             }
         }

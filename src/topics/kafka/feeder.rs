@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use rdkafka::consumer::BaseConsumer;
@@ -21,6 +21,9 @@ use super::record_time;
 use crate::topics::Fetch;
 use crate::topics::gather::Gather;
 use crate::types::{Offset, RecordBlock, RecordBlockBuilder, RecordView};
+
+/// A place with records that nobody took for so long is given up.
+const LEFT: Duration = Duration::from_secs(120);
 
 /// Set when a client's queue has something.
 #[derive(Debug, Default)]
@@ -123,6 +126,11 @@ impl Feeder {
     /// True if it can give records from `from` on without reading elsewhere.
     pub(super) fn covers(&self, from: Offset) -> bool {
         self.first <= from && from <= self.next
+    }
+
+    /// True if records wait here that nobody has asked for in a long time.
+    pub(super) fn is_left(&self) -> bool {
+        self.used.elapsed() > LEFT && *self.signal.is_set.lock()
     }
 
     /// Where the client's queue goes on.

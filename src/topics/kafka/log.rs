@@ -129,6 +129,10 @@ impl TopicLog for KafkaLog {
         self.reader.listen(on_append);
     }
 
+    fn watch(&self, topic: TopicId, partition: Partition) -> Result<(), TopicError> {
+        self.reader.watch((topic, partition))
+    }
+
     fn committer(&self, transactional_id: &str) -> Result<Arc<dyn Committer>, TopicError> {
         Ok(Arc::new(KafkaCommitter::open(&self.cluster, &self.settings, transactional_id)?))
     }
@@ -162,6 +166,7 @@ fn keep(cluster: &Cluster, reader: &Reader, (ended, changed): &(Mutex<bool>, Con
             reader.serve();
             if looked.elapsed() >= LOOK {
                 looked = Instant::now();
+                reader.rest();
                 for topic in reader.topics() {
                     // Whoever reads it finds out.
                     drop(reader.look(topic));

@@ -178,6 +178,31 @@ impl Reader {
         }
     }
 
+    /// Has listeners called when the partition grows, though nobody reads it yet.
+    ///
+    /// # Errors
+    /// As [`crate::topics::TopicLog::read`].
+    pub(super) fn watch(&self, key: (TopicId, Partition)) -> Result<(), TopicError> {
+        let places = self.places(key.0, key.1)?;
+        let mut places = places.lock();
+        if places.feeders.is_empty() {
+            let end = places.range.end;
+            self.place(&mut places, key, end)?;
+        }
+        Ok(())
+    }
+
+    /// Lets go of places where records wait that nobody takes any more.
+    pub(super) fn rest(&self) {
+        let all: Vec<_> = self.partitions.lock().values().cloned().collect();
+        let mut unused = Vec::new();
+        for places in all {
+            if let Some(mut places) = places.try_lock() {
+                unused.extend(places.feeders.extract_if(.., |feeder| feeder.is_left()));
+            }
+        }
+    }
+
     /// The partition's places, made when it is read for the first time.
     fn places(&self, topic: TopicId, partition: Partition) -> Result<Arc<Mutex<Places>>, TopicError> {
         if let Some(places) = self.partitions.lock().get(&(topic, partition)) {

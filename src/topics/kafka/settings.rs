@@ -43,7 +43,7 @@ impl Default for KafkaSettings {
             max_record_bytes: 16 << 20,
             cache_bytes: 64 << 20,
             queue_bytes: 256 << 20,
-            request_timeout: Duration::from_secs(20),
+            request_timeout: Duration::from_secs(10),
             commit_timeout: Duration::from_secs(15),
         }
     }

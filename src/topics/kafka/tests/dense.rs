@@ -187,6 +187,7 @@ impl TopicLog for Dense {
         for _ in 0..30 {
             for info in topics.values() {
                 for (number, range) in (0..).zip(watcher.offsets(info.id).unwrap()) {
+                    watcher.watch(info.id, Partition(number)).unwrap();
                     watcher.read(info.id, Partition(number), range.end, 1).unwrap();
                 }
             }
