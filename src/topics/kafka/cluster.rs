@@ -362,6 +362,14 @@ impl Cluster {
         Ok(starts.into_iter().zip(ends).map(range).collect())
     }
 
+    /// Has the broker forget the records before `before`, as retention would.
+    #[cfg(test)]
+    pub(super) fn delete_records(&self, topic: &str, partition: i32, before: Offset) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, At::Offset(before.0)).unwrap();
+        wait_for(self.admin.delete_records(&list, &self.options())).unwrap();
+    }
+
     fn describe(&self, names: &[&str]) -> Result<Vec<Described>, TopicError> {
         let described = describe_topics(self.asker.client(), names, self.patience());
         self.heard(described.is_ok());

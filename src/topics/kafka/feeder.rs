@@ -170,6 +170,14 @@ impl Feeder {
         Some(gather.finish(self.end.max(self.next)))
     }
 
+    /// Takes what the client told of: it tells again only when its queue was empty.
+    pub(super) fn drain(&mut self) {
+        if *self.signal.is_set.lock() {
+            self.signal.clear();
+            self.take();
+        }
+    }
+
     /// Takes what the client has.
     fn take(&mut self) {
         let from = self.next;

@@ -102,6 +102,7 @@ impl TopicLog for KafkaLog {
     }
 
     fn offsets(&self, topic: TopicId) -> Result<Vec<OffsetRange>, TopicError> {
+        self.reader.drain(topic);
         let ranges = self.cluster.offsets(topic)?;
         self.reader.told(topic, &ranges);
         Ok(ranges)

@@ -68,6 +68,18 @@ impl Reader {
         self.listeners.write().push(on_append);
     }
 
+    /// Takes what came for partitions that are watched; to be called before the ends of a topic are asked for, so that
+    /// what comes later is told of.
+    pub(super) fn drain(&self, topic: TopicId) {
+        let all: Vec<_> = {
+            let partitions = self.partitions.lock();
+            partitions.iter().filter(|((id, _), _)| *id == topic).map(|(_, places)| Arc::clone(places)).collect()
+        };
+        for places in all {
+            places.lock().feeders.iter_mut().for_each(Feeder::drain);
+        }
+    }
+
     /// Tells what the cluster said about the offsets of a topic.
     pub(super) fn told(&self, topic: TopicId, ranges: &[OffsetRange]) {
         let partitions = self.partitions.lock();

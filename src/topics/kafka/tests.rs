@@ -14,7 +14,8 @@ use super::native::end_transaction;
 use super::{KafkaLog, KafkaSettings, record_time};
 use crate::topics::conformance::{self, MAX_RECORD_BYTES, Subject};
 use crate::topics::memory::Fault;
-use crate::topics::{TopicLog, Transaction};
+use crate::topics::{OffsetRange, TopicConfig, TopicError, TopicLog, Transaction};
+use crate::types::{Offset, Partition};
 
 /// Topics of one test on the broker; they go when the test is over.
 pub(super) struct Broker {
@@ -147,4 +148,52 @@ on_a_broker! {
     commits_of_one_committer_keep_their_order
     a_record_over_the_limit_is_refused
     everything_survives_reopening
+}
+
+#[test]
+fn records_that_the_broker_removed_are_out_of_range() {
+    let Some(mut broker) = Broker::new() else { return };
+    let log = broker.log();
+    conformance::create(&*log, "t", 1);
+    assert_eq!(conformance::append(&*log, &[("t", 0, "a=1 b=2 c=3")]), "committed 0");
+    assert_eq!(conformance::read(&*log, "t", 0), "0:a=1 1:b=2 2:c=3");
+    broker.log.cluster().delete_records(&broker.name("t"), 0, Offset(2));
+    broker.reopen();
+    let id = broker.log.topic(&broker.name("t")).unwrap().unwrap().id;
+    let gone = broker.log.read(id, Partition(0), Offset(1), 100).unwrap_err();
+    assert_eq!(gone, TopicError::OffsetOutOfRange { offset: Offset(1), start: Offset(2) });
+    assert_eq!(conformance::read_from(&*broker.log, &broker.name("t"), 0, 2).unwrap(), "2:c=3");
+}
+
+#[test]
+fn a_topic_that_somebody_else_made_again_is_another_topic() {
+    let Some(broker) = Broker::new() else { return };
+    let log = broker.log();
+    conformance::create(&*log, "t", 1);
+    conformance::append(&*log, &[("t", 0, "a=1")]);
+    assert_eq!(conformance::read(&*log, "t", 0), "0:a=1");
+    let (name, first) = (broker.name("t"), log.topic("t").unwrap().unwrap().id);
+    let others = KafkaSettings { service_id: broker.name("others"), ..broker.settings.clone() };
+    let others = KafkaLog::open(others).unwrap();
+    others.delete_topic(&name).unwrap();
+    assert_eq!(log.topic("t").unwrap(), None);
+    others.create_topic(&name, &TopicConfig::default()).unwrap();
+    assert_ne!(log.topic("t").unwrap().unwrap().id, first);
+    assert!(matches!(log.offsets(first), Err(TopicError::UnknownTopic(_))));
+    assert_eq!(conformance::append(&*log, &[("t", 0, "b=2")]), "committed 0");
+    assert_eq!(conformance::read(&*log, "t", 0), "0:b=2");
+}
+
+#[test]
+fn offsets_have_gaps_where_transactions_ended() {
+    let Some(broker) = Broker::new() else { return };
+    let log = &broker.log;
+    let name = broker.name("t");
+    let id = log.create_topic(&name, &TopicConfig::default()).unwrap().id;
+    for (text, expected) in [("a=1", "committed 0"), ("b=2 c=3", "committed 2"), ("d=4", "committed 5")] {
+        assert_eq!(conformance::append(&**log, &[(name.as_str(), 0, text)]), expected);
+    }
+    assert_eq!(log.offsets(id).unwrap(), [OffsetRange { start: Offset(0), end: Offset(7) }]);
+    assert_eq!(conformance::read_from(&**log, &name, 0, 0).unwrap(), "0:a=1 2:b=2 3:c=3 5:d=4");
+    assert_eq!(conformance::read_from(&**log, &name, 0, 4).unwrap(), "5:d=4");
 }
