@@ -1,5 +1,8 @@
 //! Joins: rows a second with 10 000 and 1 000 000 keys, and bytes of state a row. Throughput is in rows of both sides; a
 //! batch is 8192 rows of one side, and an epoch ends after every eighth batch.
+//!
+//! The foreign-key join has 10 000 right rows with 100 left rows each: measured are left rows that come in, and results
+//! of right rows that change, both with the operator that puts them in order.
 
 use std::sync::Arc;
 
@@ -115,6 +118,137 @@ fn joins(criterion: &mut Criterion<CpuTime>) {
     group.finish();
 }
 
+const RIGHT_ROWS: usize = 10_000;
+const LEFT_PER_RIGHT: usize = 100;
+
+/// The left edge of the foreign-key join with its version, and the right one.
+fn foreign_edges() -> [EdgeSchema; 2] {
+    let column = |name: &str, ty: SqlType| EdgeColumn { name: name.into(), ty };
+    let left = vec![
+        column("LK", SqlType::String),
+        column("LF", SqlType::BigInt),
+        column("LV", SqlType::BigInt),
+        column("VERSION", SqlType::BigInt),
+    ];
+    let right = vec![column("RK", SqlType::BigInt), column("RV", SqlType::BigInt), column("RT", SqlType::String)];
+    [EdgeSchema::new(left), EdgeSchema::new(right)]
+}
+
+/// A foreign-key join and what puts its results in order.
+fn foreign_operators() -> [Box<dyn Operator>; 2] {
+    let inputs = foreign_edges();
+    let joining = Joining {
+        kind: JoinKind::Inner,
+        method: JoinMethod::ForeignKey { primary_key: vec!["LK".into()] },
+        left_key: vec!["LF".into()],
+        right_key: vec!["RK".into()],
+        key: vec!["K".into()],
+    };
+    let key = EdgeColumn { name: "K".into(), ty: SqlType::String };
+    let joined: Vec<EdgeColumn> =
+        std::iter::once(key).chain(inputs.iter().flat_map(|edge| edge.columns().iter().cloned())).collect();
+    let resolved = joined.iter().filter(|column| column.name.as_str() != "VERSION").cloned().collect();
+    let resolve = OperatorKind::Resolve { key: vec!["K".into()], version: "VERSION".into() };
+    let nodes = [
+        (OperatorKind::Join(joining), EdgeSchema::new(joined.clone()), inputs.to_vec()),
+        (resolve, EdgeSchema::new(resolved), vec![EdgeSchema::new(joined)]),
+    ];
+    nodes.map(|(kind, schema, inputs)| {
+        let node = OperatorNode { name: "join".to_owned(), kind, schema, encoding: Encoding::Upsert };
+        compile(&node, &inputs, &FunctionRegistry::builtin(), 64).expect("an operator that compiles")
+    })
+}
+
+fn foreign_batch(side: usize, columns: Vec<ArrayRef>) -> (Port, ChangeBatch) {
+    let names =
+        foreign_edges()[side].columns().iter().map(|column| column.name.as_str().to_owned()).collect::<Vec<_>>();
+    let rows = RecordBatch::try_from_iter(names.into_iter().zip(columns)).expect("columns of one length");
+    let count = rows.num_rows();
+    let meta = RowMeta {
+        event_time: vec![EventTime(1); count],
+        stream_time: vec![EventTime(1); count],
+        partition: vec![Partition(0); count],
+        offset: (0..count as i64).map(Offset).collect(),
+        headers: None,
+    };
+    (Port(side), ChangeBatch { rows, ops: Ops::Inserts, null_value: None, meta })
+}
+
+/// All left rows, those of one foreign key far apart.
+fn left_rows() -> Vec<(Port, ChangeBatch)> {
+    let numbers: Vec<i64> = (0..(RIGHT_ROWS * LEFT_PER_RIGHT) as i64).collect();
+    let batch = |numbers: &[i64]| {
+        let keys = StringArray::from_iter_values(numbers.iter().map(|number| format!("order_{number:07}")));
+        let column = |value: fn(i64) -> i64| -> ArrayRef {
+            Arc::new(Int64Array::from_iter_values(numbers.iter().copied().map(value)))
+        };
+        let foreign = column(|number| number * 7919 % RIGHT_ROWS as i64);
+        let versions = column(|number| (number + 1) * 2);
+        foreign_batch(0, vec![Arc::new(keys), foreign, column(|number| number % 1000), versions])
+    };
+    numbers.chunks(BATCH).map(batch).collect()
+}
+
+/// One change of so many right rows.
+fn right_rows(rows: i64) -> (Port, ChangeBatch) {
+    let keys = Int64Array::from_iter_values(0..rows);
+    let values = Int64Array::from_iter_values((0..rows).map(|row| row * 3));
+    let texts = StringArray::from_iter_values((0..rows).map(|row| format!("customer {row}")));
+    foreign_batch(1, vec![Arc::new(keys), Arc::new(values), Arc::new(texts)])
+}
+
+/// Gives batches to the join, and its results to the operator behind it; the number of results.
+fn run_foreign([join, resolve]: &mut [Box<dyn Operator>; 2], batches: &[(Port, ChangeBatch)]) -> usize {
+    let mut results = 0;
+    for (nth, (port, batch)) in batches.iter().enumerate() {
+        let mut step = Step::More;
+        let mut input = Some(batch.clone());
+        while step == Step::More {
+            let (mut out, mut resolved) = (Output::default(), Output::default());
+            step = match input.take() {
+                Some(batch) => join.on_changes(*port, batch, &mut out),
+                None => join.resume(&mut out),
+            };
+            for batch in out.batches {
+                resolve.on_changes(Port(0), batch, &mut resolved);
+            }
+            results += resolved.batches.iter().map(ChangeBatch::len).sum::<usize>();
+        }
+        if nth % EPOCH == EPOCH - 1 {
+            join.on_barrier(&mut Capture::default());
+            resolve.on_barrier(&mut Capture::default());
+        }
+    }
+    results
+}
+
+#[expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+fn foreign_keys(criterion: &mut Criterion<CpuTime>) {
+    let mut group = criterion.benchmark_group("joins on a foreign key");
+    let lefts = left_rows();
+    group.sample_size(10).throughput(Throughput::Elements((RIGHT_ROWS * LEFT_PER_RIGHT) as u64));
+    group.bench_function("left rows", |bencher| {
+        bencher.iter(|| run_foreign(&mut foreign_operators(), &lefts));
+    });
+    let mut operators = foreign_operators();
+    run_foreign(&mut operators, &lefts);
+    for rows in [1, 1000] {
+        let change = [right_rows(rows)];
+        let results = run_foreign(&mut operators, &change);
+        group.throughput(Throughput::Elements(results as u64));
+        group.bench_function(BenchmarkId::new("results of right rows, 1 to 100", rows), |bencher| {
+            bencher.iter(|| run_foreign(&mut operators, &change));
+        });
+    }
+    let bytes = operators.iter().map(|operator| operator.state_bytes()).sum::<usize>();
+    println!(
+        "1:100, {} left rows: {} bytes of state each",
+        RIGHT_ROWS * LEFT_PER_RIGHT,
+        bytes / (RIGHT_ROWS * LEFT_PER_RIGHT)
+    );
+    group.finish();
+}
+
 /// Prints the number of results and the bytes of state.
 #[expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 fn tell(name: &str, keys: u64, operator: &mut dyn Operator, batches: &[(Port, ChangeBatch)]) {
@@ -125,6 +259,6 @@ fn tell(name: &str, keys: u64, operator: &mut dyn Operator, batches: &[(Port, Ch
 criterion_group! {
     name = benches;
     config = Criterion::default().with_measurement(CpuTime);
-    targets = joins
+    targets = joins, foreign_keys
 }
 criterion_main!(benches);

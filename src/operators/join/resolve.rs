@@ -184,17 +184,17 @@ impl Resolve {
                 self.row_bytes = self.row_bytes + row.len() - old.len();
                 match (before == Presence::There, is_result) {
                     (true, true) => {
-                        picks.old(entry, &old, Op::UpdateBefore);
-                        picks.new(entry, Op::UpdateAfter);
+                        picks.push_old(entry, &old, Op::UpdateBefore);
+                        picks.push_new(entry, Op::UpdateAfter);
                     }
-                    (true, false) => picks.old(entry, &old, Op::Delete),
-                    (false, true) => picks.new(entry, Op::Insert),
+                    (true, false) => picks.push_old(entry, &old, Op::Delete),
+                    (false, true) => picks.push_new(entry, Op::Insert),
                     (false, false) => {}
                 }
             } else if is_result {
-                picks.new(entry, Op::Insert);
+                picks.push_new(entry, Op::Insert);
             } else if before == Presence::There || (before == Presence::Deleted && !version.continues()) {
-                picks.new(entry, Op::Delete);
+                picks.push_new(entry, Op::Delete);
             }
         }
         self.batch(input, &passed, picks)
@@ -254,12 +254,12 @@ struct Picks {
 }
 
 impl Picks {
-    fn old(&mut self, entry: u32, row: &[u8], op: Op) {
+    fn push_old(&mut self, entry: u32, row: &[u8], op: Op) {
         self.push(entry, Source::Old(self.old.len() as u32), op);
         self.old.push(row.into());
     }
 
-    fn new(&mut self, entry: u32, op: Op) {
+    fn push_new(&mut self, entry: u32, op: Op) {
         self.push(entry, Source::New(entry), op);
     }
 

@@ -36,6 +36,15 @@ enum At {
     Resolve,
 }
 
+/// One of so many tasks of a stage.
+type TaskAt = (At, usize);
+
+/// A task's queue: its port, and the task it comes from.
+type QueueAt = (Port, At, usize);
+
+/// What an operator does, its edge, and the edges before it.
+type Parts<'a> = (OperatorKind, &'a [(&'a str, SqlType)], Encoding, Vec<EdgeSchema>);
+
 /// Compiles the operators of a stage.
 fn operators(at: At, kind: JoinKind, encoding: Encoding) -> Vec<Box<dyn Operator>> {
     let versioned: Vec<_> = LEFT.into_iter().chain([VERSION]).collect();
@@ -51,7 +60,7 @@ fn operators(at: At, kind: JoinKind, encoding: Encoding) -> Vec<Box<dyn Operator
     };
     let remember = OperatorKind::Remember { key: vec!["LK".into()] };
     let resolve = OperatorKind::Resolve { key: vec!["KEY".into()], version: "VERSION".into() };
-    let nodes: Vec<(OperatorKind, &[(&str, SqlType)], Encoding, Vec<EdgeSchema>)> = match at {
+    let nodes: Vec<Parts<'_>> = match at {
         At::Left => vec![
             (remember, &LEFT, Encoding::Changelog, vec![edge(&LEFT)]),
             (OperatorKind::Version, &versioned, Encoding::Changelog, vec![edge(&LEFT)]),
@@ -143,7 +152,7 @@ type Row = (String, Option<i64>, Option<i64>, Option<i64>);
 /// A stage's task, with the queues of rows that wait for it.
 struct Task {
     operators: Vec<Box<dyn Operator>>,
-    queues: BTreeMap<(Port, At, usize), VecDeque<ChangeBatch>>,
+    queues: BTreeMap<QueueAt, VecDeque<ChangeBatch>>,
 }
 
 /// A foreign-key join over some shards, without any order between queues.
@@ -151,7 +160,7 @@ struct Net {
     kind: JoinKind,
     encoding: Encoding,
     shards: usize,
-    tasks: BTreeMap<(At, usize), Task>,
+    tasks: BTreeMap<TaskAt, Task>,
     /// What barriers handed over.
     changelogs: BTreeMap<At, BTreeMap<(Slot, Vec<u8>), StateRow>>,
     emitted: Vec<(Op, Row, i64)>,
@@ -198,7 +207,7 @@ impl Net {
         }
     }
 
-    fn put(&mut self, to: At, port: Port, from: (At, usize), batch: ChangeBatch, key: usize) {
+    fn put(&mut self, to: At, port: Port, from: TaskAt, batch: ChangeBatch, key: usize) {
         for (shard, share) in deal(batch, key, self.shards) {
             let task = self.tasks.get_mut(&(to, shard)).unwrap();
             task.queues.entry((port, from.0, from.1)).or_default().push_back(share);
@@ -214,8 +223,8 @@ impl Net {
     }
 
     /// The queues that hold something.
-    fn waiting(&self) -> Vec<((At, usize), (Port, At, usize))> {
-        let queues = |(task, state): (&(At, usize), &Task)| {
+    fn waiting(&self) -> Vec<(TaskAt, QueueAt)> {
+        let queues = |(task, state): (&TaskAt, &Task)| {
             let waiting = state.queues.iter().filter(|(_, queue)| !queue.is_empty());
             waiting.map(|(queue, _)| (*task, *queue)).collect::<Vec<_>>()
         };
@@ -223,7 +232,7 @@ impl Net {
     }
 
     /// A task takes rows from one of its queues: at most `limit` of a batch.
-    fn take(&mut self, task: (At, usize), queue: (Port, At, usize), limit: usize) {
+    fn take(&mut self, task: TaskAt, queue: QueueAt, limit: usize) {
         let state = self.tasks.get_mut(&task).unwrap();
         let waiting = state.queues.get_mut(&queue).unwrap();
         let batch = waiting.pop_front().unwrap();
@@ -293,7 +302,7 @@ impl Net {
     }
 
     /// State changes of a task that nobody takes are thrown away, whatever is under way: queries of clients do that.
-    fn forget_changes(&mut self, task: (At, usize)) {
+    fn forget_changes(&mut self, task: TaskAt) {
         let operators = &mut self.tasks.get_mut(&task).unwrap().operators;
         operators.iter_mut().for_each(|operator| operator.on_barrier(&mut Capture::default()));
     }
