@@ -51,8 +51,6 @@ pub(super) struct Analyzed {
     pub(super) kind: SourceKind,
     /// The window suffix of the result's keys.
     pub(super) window: Option<WindowInfo>,
-    /// Why this cannot run yet, once its sink is known to be right.
-    pub(super) unbuilt: Option<Diagnostic>,
 }
 
 /// A statement under analysis.
@@ -237,8 +235,7 @@ impl Analyzer<'_> {
         let plan = Plan::Project(ProjectNode { input: Box::new(input), columns: project, schema });
         let keyless = output.iter().all(|column| !column.is_key);
         let sources = self.sources();
-        let unbuilt = self.joined.as_ref().and_then(|joined| joins::unbuilt(joined, self.query));
-        Ok(Analyzed { plan, columns: output, sources, keyless, kind, window, unbuilt })
+        Ok(Analyzed { plan, columns: output, sources, keyless, kind, window })
     }
 
     fn name_generator(&self) -> NameGenerator {

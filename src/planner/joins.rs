@@ -174,18 +174,6 @@ fn choice(part: HeldPart) -> KeyChoice {
     if columns.is_empty() { KeyChoice::Synthetic(part.ty) } else { KeyChoice::Columns(columns) }
 }
 
-/// Why the joins cannot run yet, once the sink is known to be right.
-pub(super) fn unbuilt(joined: &Joined, query: &Query) -> Option<Diagnostic> {
-    joined.steps.iter().zip(&query.joins).find_map(|(step, join)| {
-        let what = match step.method {
-            // The operator is there; what is missing is that rows of both sides are taken in the order of their time.
-            JoinMethod::StreamTable => "JOIN of a stream with a table",
-            JoinMethod::Streams { .. } | JoinMethod::Tables | JoinMethod::ForeignKey { .. } => return None,
-        };
-        Some(Diagnostic::not_implemented(what).at(join.span))
-    })
-}
-
 fn graph_kind(kind: JoinKind) -> graph::JoinKind {
     match kind {
         JoinKind::Inner => graph::JoinKind::Inner,

@@ -97,9 +97,6 @@ fn finish_sink(
     timestamp: Option<TimestampColumn>,
     ctx: &PlanContext<'_>,
 ) -> Result<PlannedQuery, Diagnostic> {
-    if let Some(unbuilt) = analyzed.unbuilt {
-        return Err(unbuilt);
-    }
     let names = |is_key: bool| -> Vec<Name> {
         analyzed.columns.iter().filter(|column| column.is_key == is_key).map(|column| column.name.clone()).collect()
     };
@@ -130,9 +127,6 @@ fn finished(graph: OperatorGraph, ctx: &PlanContext<'_>) -> Result<OperatorGraph
 }
 
 fn finish_client(analyzed: Analyzed, query: &Query, ctx: &PlanContext<'_>) -> Result<PlannedQuery, Diagnostic> {
-    if let Some(unbuilt) = analyzed.unbuilt {
-        return Err(unbuilt);
-    }
     for source in &analyzed.sources {
         super::sides::check_built(&source.key, &source.value)?;
     }

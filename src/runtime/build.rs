@@ -25,7 +25,9 @@ use super::cursor::Cursor;
 use super::decode::SourceDecoder;
 use super::encode::SinkEncoder;
 use super::environment::Environment;
-use super::exchange::{Dealer, Inbox};
+use super::exchange::{Dealer, Inbox, Upstream};
+use super::idleness::Idleness;
+use super::order::Order;
 use super::output::TaskOutput;
 use super::pipeline::{Gate, Owner, Pipeline, Progress, SourceHandle};
 use super::positions::{Durable, SourceKey};
@@ -65,11 +67,19 @@ type StartOf<'a> = &'a mut dyn FnMut(&TopicInfo, SourceKey, Offset) -> Start;
 
 /// The tasks of a stage before they are made.
 struct Shape<'a> {
+    /// The index of its first source task among the pipeline's; of no meaning behind an exchange.
+    first_source: usize,
     stage: &'a Stage,
     /// The topic it reads, with what its partitions hold; else it reads `inboxes`.
     source: Option<(&'a SourceInput, TopicInfo, Vec<OffsetRange>)>,
     inboxes: Vec<Arc<Inbox>>,
     tasks: usize,
+}
+
+/// What the sources of a pipeline share.
+struct Turns {
+    order: Option<Arc<Order>>,
+    idleness: Arc<Idleness>,
 }
 
 /// Makes the tasks of `plan`. They run when woken.
@@ -80,7 +90,10 @@ pub(super) fn pipeline(env: &Arc<Environment>, plan: Plan<'_>, start_of: StartOf
     if plan.graph.version > GRAPH_VERSION {
         return Err(BuildError::Graph(format!("version {} is newer than {GRAPH_VERSION}", plan.graph.version)));
     }
-    let shapes = shapes(env, &plan)?;
+    let in_order = in_order(plan.graph);
+    let order = Arc::new(Order::default());
+    let shapes = shapes(env, &plan, &in_order, &order)?;
+    let turns = Turns { order: in_order.contains(&true).then_some(order), idleness: Arc::default() };
     let durable = plan.durable.map(|durable| durable.epoch).unwrap_or_default();
     let gate = Arc::new(Gate::new(plan.max_bytes, env.settings.state_max_bytes, plan.paused, plan.careful, durable));
     let mut pipeline = Pipeline {
@@ -94,26 +107,53 @@ pub(super) fn pipeline(env: &Arc<Environment>, plan: Plan<'_>, start_of: StartOf
     };
     for (index, shape) in shapes.iter().enumerate() {
         for nth in 0..shape.tasks {
-            make_task(env, &plan, &shapes, index, nth, start_of, &mut pipeline)?;
+            make_task(env, &plan, &shapes, (index, nth), &turns, start_of, &mut pipeline)?;
         }
     }
     Ok(pipeline)
 }
 
+/// By stage: whether rows come to it in the order of event time. That is so where a stage joins several inputs, and
+/// before it.
+fn in_order(graph: &OperatorGraph) -> Vec<bool> {
+    let mut in_order: Vec<bool> = graph.stages.iter().map(|stage| stage.inputs.len() > 1).collect();
+    for (index, stage) in graph.stages.iter().enumerate().rev() {
+        if in_order[index] {
+            for input in &stage.inputs {
+                if let Input::Exchange { stage } = input
+                    && let Some(upstream) = in_order.get_mut(*stage)
+                {
+                    *upstream = true;
+                }
+            }
+        }
+    }
+    in_order
+}
+
 /// What each stage reads, and how many tasks it has.
-fn shapes<'a>(env: &Environment, plan: &Plan<'a>) -> Result<Vec<Shape<'a>>, BuildError> {
+fn shapes<'a>(
+    env: &Environment,
+    plan: &Plan<'a>,
+    in_order: &[bool],
+    order: &Arc<Order>,
+) -> Result<Vec<Shape<'a>>, BuildError> {
     let graph = plan.graph;
     let mut shapes: Vec<Shape<'_>> = Vec::with_capacity(graph.stages.len());
-    for stage in &graph.stages {
+    let mut sources = 0;
+    for (index, stage) in graph.stages.iter().enumerate() {
         let shape = match &stage.inputs[..] {
             [Input::Source(source)] => {
                 let info =
                     env.log.topic(&source.topic)?.ok_or_else(|| BuildError::MissingTopic(source.topic.clone()))?;
                 let ranges = env.log.offsets(info.id)?;
-                Shape { stage, tasks: ranges.len(), source: Some((source, info, ranges)), inboxes: Vec::new() }
+                let (first_source, tasks) = (sources, ranges.len());
+                sources += tasks;
+                (0..tasks).for_each(|_| order.add(source.is_table));
+                Shape { first_source, stage, tasks, source: Some((source, info, ranges)), inboxes: Vec::new() }
             }
             inputs => {
-                let mut ports = Vec::new();
+                let (mut ports, mut upstreams) = (Vec::new(), Vec::new());
                 for (port, input) in inputs.iter().enumerate() {
                     match input {
                         Input::Exchange { stage } => {
@@ -121,6 +161,7 @@ fn shapes<'a>(env: &Environment, plan: &Plan<'a>) -> Result<Vec<Shape<'a>>, Buil
                                 .get(*stage)
                                 .ok_or_else(|| BuildError::Graph(format!("stage {stage} comes before its input")))?;
                             ports.extend((0..upstream.tasks).map(|_| Port(port)));
+                            upstreams.push(*stage);
                         }
                         Input::Source(_) => {
                             return Err(Diagnostic::not_implemented("a stage that reads a topic among others").into());
@@ -129,13 +170,36 @@ fn shapes<'a>(env: &Environment, plan: &Plan<'a>) -> Result<Vec<Shape<'a>>, Buil
                 }
                 let tasks = env.settings.worker_threads.clamp(1, usize::from(graph.slots.max(1)));
                 let time = stage_time(plan, stage);
-                let inbox = || Arc::new(Inbox::new(ports.iter().copied(), env.settings.exchange_rows, time));
-                Shape { stage, source: None, inboxes: (0..tasks).map(|_| inbox()).collect(), tasks }
+                let passes_ranks = in_order
+                    .iter()
+                    .zip(&graph.stages)
+                    .any(|(in_order, later)| *in_order && later.inputs.contains(&Input::Exchange { stage: index }));
+                let inbox = || {
+                    let inbox = Inbox::new(ports.iter().copied(), env.settings.exchange_rows, time);
+                    Arc::new(if in_order[index] {
+                        let upstreams = upstreams.iter().flat_map(|stage| shapes[*stage].as_upstreams()).collect();
+                        inbox.in_order(order, upstreams, passes_ranks)
+                    } else {
+                        inbox
+                    })
+                };
+                let inboxes = (0..tasks).map(|_| inbox()).collect();
+                Shape { first_source: sources, stage, source: None, inboxes, tasks }
             }
         };
         shapes.push(shape);
     }
     Ok(shapes)
+}
+
+impl Shape<'_> {
+    /// The tasks as the other ends of queues.
+    fn as_upstreams(&self) -> Vec<Upstream> {
+        match self.source {
+            Some(_) => (0..self.tasks).map(|nth| Upstream::Source(self.first_source + nth)).collect(),
+            None => self.inboxes.iter().map(|inbox| Upstream::Stage(Arc::clone(inbox))).collect(),
+        }
+    }
 }
 
 /// The stream time that a stage behind an exchange goes on at.
@@ -147,8 +211,8 @@ fn make_task(
     env: &Arc<Environment>,
     plan: &Plan<'_>,
     shapes: &[Shape<'_>],
-    index: usize,
-    nth: usize,
+    (index, nth): (usize, usize),
+    turns: &Turns,
     start_of: StartOf<'_>,
     pipeline: &mut Pipeline,
 ) -> Result<(), BuildError> {
@@ -175,7 +239,7 @@ fn make_task(
         return Err(BuildError::Graph(format!("stage {} has state and no exchange before it", shape.stage.name)));
     }
     let changelogs = changelogs(env, plan, shape.stage, &chain, pipeline)?;
-    let mut output = output(env, plan, shapes, index, nth, &edge, stream_time)?;
+    let output = output(env, plan, shapes, index, nth, &edge, stream_time)?;
     if let (Some((_, _, ranges)), Some((_, start))) = (&shape.source, &start)
         && env.settings.source_idle.is_zero()
         && start.next >= ranges[nth].end
@@ -220,6 +284,9 @@ fn make_task(
                 stops_at_bad_time: plan.graph.stops_at_bad_time,
                 skip: plan.skip.iter().filter_map(skipped).collect(),
                 progress: Arc::clone(&progress),
+                order: turns.order.clone(),
+                idleness: Arc::clone(&turns.idleness),
+                held: None,
                 cursor: Cursor::new(info.id, partition, SourceDecoder::new(source)?),
                 shared: env.shared_readers.subscribe(info.id, partition, source, start.next),
                 next: start.next,
@@ -229,8 +296,13 @@ fn make_task(
                 quiet_from: None,
                 has_ended: false,
             };
+            let standing = body.worker.output.standing();
             let task = env.scheduler.task(plan.lane, Box::new(body));
             env.watch(info.id, partition, &task);
+            turns.idleness.add(&task, standing);
+            if let Some(order) = &turns.order {
+                order.read_by(pipeline.sources.len(), &task);
+            }
             pipeline.sources.push(SourceHandle {
                 topic: info.name.clone(),
                 key,

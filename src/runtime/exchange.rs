@@ -12,30 +12,36 @@
 //! - a barrier leaves an inbox when every queue has it; a queue that has it is held back until then;
 //! - a queue holds about `exchange.max.rows` rows: a full one stops the upstream task before its next batch;
 //! - rows leave an inbox with the stream time of the stage, which never moves back: no row is late because another
-//!   upstream task was faster.
+//!   upstream task was faster;
+//! - the inbox of a stage that joins gives rows in the order of their [`Rank`]s, in the longest slices that this order
+//!   allows. An empty queue is waited for while a row with a lower rank may still come through it; then queues from
+//!   other stages may hold more than the bound, which would otherwise stop those that are waited for.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use datafusion::arrow::array::UInt32Array;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::operators::{Port, StreamTime};
 use crate::state::{Slot, hash_keys, slot_of};
 use crate::types::{ChangeBatch, Epoch, EventTime, Op, Ops};
 
+use super::idleness::Standing;
+use super::order::{Order, Rank, Ranks};
 use super::scheduler::Task;
 
-/// What travels between tasks.
+/// What travels between tasks. Ranks matter to inboxes in order only.
 #[expect(clippy::large_enum_variant, reason = "one a batch, moved a few times: a box would cost more")]
 #[derive(Debug)]
 pub(super) enum Message {
     /// Rows.
-    Changes(ChangeBatch),
+    Changes(ChangeBatch, Ranks),
     /// Stream time of the upstream task, and whether it is idle: then nobody waits for it.
-    Mark { stream_time: Option<StreamTime>, idle: bool },
+    Mark { stream_time: Option<StreamTime>, idle: bool, rank: Rank },
     /// The epoch ends here.
-    Barrier(Epoch),
+    Barrier(Epoch, Rank),
 }
 
 /// What a task takes out of its inbox.
@@ -55,6 +61,8 @@ pub(super) enum Taken {
 struct Queue {
     port: Port,
     messages: VecDeque<Message>,
+    /// Rows of the first message that were taken already.
+    taken: usize,
     rows: usize,
     at_barrier: bool,
     stream_time: Option<StreamTime>,
@@ -71,6 +79,27 @@ struct Queues {
     shard_time: Option<StreamTime>,
     /// The reader has taken something and not come back since.
     is_busy: bool,
+    /// The rank of what the reader took last, until it comes back. Only in order.
+    current: Option<Rank>,
+    /// There are rows whose turn has not come.
+    is_starving: bool,
+}
+
+/// What is on the other end of a queue.
+pub(super) enum Upstream {
+    /// A source, by its index among the pipeline's.
+    Source(usize),
+    /// A task with this inbox.
+    Stage(Arc<Inbox>),
+}
+
+/// What an inbox in order knows of others.
+struct InOrder {
+    order: Arc<Order>,
+    /// By queue.
+    upstreams: Vec<Upstream>,
+    /// A later stage is in order too: each slice has one rank.
+    passes_ranks: bool,
 }
 
 /// Where a task's rows arrive.
@@ -78,6 +107,7 @@ pub(super) struct Inbox {
     // fixed
     max_rows: usize,
     reader: OnceLock<Weak<Task>>,
+    in_order: Option<InOrder>,
     // changing
     state: Mutex<Queues>,
 }
@@ -90,6 +120,7 @@ impl Inbox {
             .map(|port| Queue {
                 port,
                 messages: VecDeque::new(),
+                taken: 0,
                 rows: 0,
                 at_barrier: false,
                 stream_time: None,
@@ -97,12 +128,37 @@ impl Inbox {
             })
             .collect();
         let state = Queues { queues, shard_time, ..Queues::default() };
-        Self { max_rows, reader: OnceLock::new(), state: Mutex::new(state) }
+        Self { max_rows, reader: OnceLock::new(), in_order: None, state: Mutex::new(state) }
+    }
+
+    /// Gives rows in the order of their ranks. `upstreams` are the other ends of the queues.
+    pub(super) fn in_order(mut self, order: &Arc<Order>, upstreams: Vec<Upstream>, passes_ranks: bool) -> Self {
+        debug_assert_eq!(upstreams.len(), self.state.get_mut().queues.len(), "a queue has one other end");
+        self.in_order = Some(InOrder { order: Arc::clone(order), upstreams, passes_ranks });
+        self
+    }
+
+    /// The rank of what was taken last, if ranks matter behind this stage.
+    pub(super) fn rank(&self) -> Option<Rank> {
+        let passes_ranks = self.in_order.as_ref().is_some_and(|in_order| in_order.passes_ranks);
+        if passes_ranks { self.state.lock().current } else { None }
     }
 
     /// Nobody waits for this upstream task until it deals rows.
     fn start_idle(&self, queue: usize) {
         self.state.lock().queues[queue].idle = true;
+    }
+
+    /// This upstream task is waited for again from now on, whatever its queue says so far.
+    pub(super) fn wait_for(&self, queue: usize) {
+        let mut state = self.state.lock();
+        let queue = &mut state.queues[queue];
+        queue.idle = false;
+        for message in &mut queue.messages {
+            if let Message::Mark { idle, .. } = message {
+                *idle = false;
+            }
+        }
     }
 
     /// The stream time behind everything taken so far.
@@ -119,7 +175,10 @@ impl Inbox {
     /// True if the queue of this upstream task has room; else `upstream` is woken once there is.
     fn has_room(&self, queue: usize, upstream: &Arc<Task>) -> bool {
         let mut state = self.state.lock();
-        let has_room = state.queues[queue].rows < self.max_rows;
+        // Who waits for one stage's rows while another stage's fill the queue would otherwise stop both.
+        let is_elastic = state.is_starving
+            && self.in_order.as_ref().is_some_and(|known| matches!(known.upstreams[queue], Upstream::Stage(_)));
+        let has_room = is_elastic || state.queues[queue].rows < self.max_rows;
         if !has_room && !state.waiting.iter().any(|task| Arc::ptr_eq(task, upstream)) {
             state.waiting.push(Arc::clone(upstream));
         }
@@ -129,9 +188,9 @@ impl Inbox {
     fn put(&self, queue: usize, message: Message) {
         let mut state = self.state.lock();
         let queue = &mut state.queues[queue];
-        let is_barrier = matches!(message, Message::Barrier(_));
+        let is_barrier = matches!(message, Message::Barrier(..));
         match (&message, queue.messages.back_mut()) {
-            (Message::Changes(batch), _) => queue.rows += batch.len(),
+            (Message::Changes(batch, _), _) => queue.rows += batch.len(),
             // Of marks without rows between them the last one counts.
             (Message::Mark { .. }, Some(last @ Message::Mark { .. })) => {
                 *last = message;
@@ -152,9 +211,26 @@ impl Inbox {
         !state.is_busy && state.queues.iter().all(|queue| queue.messages.is_empty())
     }
 
-    /// The next message: round robin over the queues that are not held back by a barrier. To be called when what was
-    /// taken before has left.
+    /// The next message: in order, or else round robin over the queues that are not held back by a barrier. To be
+    /// called when what was taken before has left.
     pub(super) fn take(&self) -> Option<Taken> {
+        match &self.in_order {
+            None => self.take_any(),
+            Some(in_order) => {
+                let has_passed = {
+                    let mut state = self.state.lock();
+                    state.is_busy = true;
+                    state.current.take().is_some()
+                };
+                if has_passed {
+                    in_order.order.progress();
+                }
+                self.take_in_order(in_order)
+            }
+        }
+    }
+
+    fn take_any(&self) -> Option<Taken> {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         state.is_busy = true;
@@ -168,27 +244,14 @@ impl Inbox {
             let Some(message) = queue.messages.pop_front() else { continue };
             state.turn = (index + 1) % queues;
             match message {
-                Message::Changes(mut batch) => {
-                    let port = queue.port;
-                    queue.rows -= batch.len();
-                    let has_room = queue.rows < self.max_rows;
-                    let woken = if has_room { std::mem::take(&mut state.waiting) } else { vec![] };
-                    state.stamp(index, &mut batch.meta.stream_time);
-                    drop(guard);
-                    woken.iter().for_each(Task::wake);
-                    return Some(Taken::Changes(port, batch));
-                }
-                Message::Mark { stream_time, idle } => {
-                    (queue.stream_time, queue.idle) = (queue.stream_time.max(stream_time), idle);
-                    return Some(Taken::Time(state.advance_time()));
-                }
-                Message::Barrier(epoch) => {
-                    queue.at_barrier = true;
-                    if state.queues.iter().all(|queue| queue.at_barrier) {
-                        state.queues.iter_mut().for_each(|queue| queue.at_barrier = false);
-                        return Some(Taken::Barrier(epoch));
+                Message::Changes(batch, _) => return Some(self.take_rows(guard, index, batch)),
+                Message::Mark { stream_time, idle, .. } => return Some(state.take_mark(index, stream_time, idle)),
+                Message::Barrier(epoch, _) => {
+                    if let Some(barrier) = state.take_barrier(index, epoch) {
+                        return Some(barrier);
                     }
-                    return self.take_after(guard);
+                    drop(guard);
+                    return self.take_any();
                 }
             }
         }
@@ -196,13 +259,149 @@ impl Inbox {
         None
     }
 
-    fn take_after(&self, held: parking_lot::MutexGuard<'_, Queues>) -> Option<Taken> {
-        drop(held);
-        self.take()
+    /// Rows that left a queue.
+    fn take_rows(&self, mut guard: MutexGuard<'_, Queues>, index: usize, mut batch: ChangeBatch) -> Taken {
+        let state = &mut *guard;
+        let queue = &mut state.queues[index];
+        let port = queue.port;
+        queue.rows -= batch.len();
+        let has_room = queue.rows < self.max_rows;
+        let woken = if has_room { std::mem::take(&mut state.waiting) } else { vec![] };
+        state.stamp(index, &mut batch.meta.stream_time);
+        drop(guard);
+        woken.iter().for_each(Task::wake);
+        Taken::Changes(port, batch)
+    }
+
+    /// The message with the lowest rank, as far as its rows go before those of the other queues.
+    fn take_in_order(&self, in_order: &InOrder) -> Option<Taken> {
+        let mut guard = self.state.lock();
+        let (index, rank) = loop {
+            let Some((rank, index)) = guard.heads().min() else {
+                (guard.is_busy, guard.is_starving) = (false, false);
+                return None;
+            };
+            let queue = &mut guard.queues[index];
+            match queue.messages.front() {
+                Some(Message::Changes(..)) => break (index, rank),
+                Some(Message::Mark { stream_time, idle, .. }) => {
+                    let (stream_time, idle) = (*stream_time, *idle);
+                    queue.messages.pop_front();
+                    guard.current = Some(rank);
+                    return Some(guard.take_mark(index, stream_time, idle));
+                }
+                Some(Message::Barrier(epoch, _)) => {
+                    let epoch = *epoch;
+                    queue.messages.pop_front();
+                    if let Some(barrier) = guard.take_barrier(index, epoch) {
+                        guard.current = Some(rank);
+                        return Some(barrier);
+                    }
+                }
+                None => return None,
+            }
+        };
+        if guard.may_come(in_order) <= rank {
+            // Woken from here on; what came before is seen by looking again.
+            if let Some(reader) = self.reader.get() {
+                in_order.order.starves(reader);
+            }
+            if guard.may_come(in_order) <= rank {
+                (guard.is_busy, guard.is_starving) = (false, true);
+                let waiting = std::mem::take(&mut guard.waiting);
+                drop(guard);
+                waiting.iter().for_each(Task::wake);
+                return None;
+            }
+        }
+        let others = guard.heads().filter(|(_, other)| *other != index).map(|(rank, _)| rank).min();
+        let bound = others.unwrap_or(Rank::LAST).min(guard.may_come(in_order));
+        (guard.current, guard.is_starving) = (Some(rank), false);
+        let batch = guard.cut(index, bound, in_order.passes_ranks);
+        Some(self.take_rows(guard, index, batch))
+    }
+
+    /// No row that this inbox's reader emits comes with a rank before this, unless it is of a source's later round.
+    fn frontier(&self, order: &Order) -> Rank {
+        // Upstream first: what moves down meanwhile is then seen here.
+        let upstreams = self.in_order.iter().flat_map(|known| &known.upstreams);
+        let above = upstreams.map(|upstream| upstream.frontier(order)).min().unwrap_or(Rank::LAST);
+        let state = self.state.lock();
+        let heads = state.heads().map(|(rank, _)| rank).min().unwrap_or(Rank::LAST);
+        above.min(heads).min(state.current.unwrap_or(Rank::LAST))
+    }
+}
+
+impl Upstream {
+    fn frontier(&self, order: &Order) -> Rank {
+        match self {
+            Self::Source(source) => order.frontier(*source),
+            Self::Stage(inbox) => inbox.frontier(order),
+        }
     }
 }
 
 impl Queues {
+    /// The ranks of the first messages, and their queues, except of those held back by a barrier.
+    fn heads(&self) -> impl Iterator<Item = (Rank, usize)> {
+        let free = self.queues.iter().enumerate().filter(|(_, queue)| !queue.at_barrier);
+        free.filter_map(|(index, queue)| {
+            let rank = match queue.messages.front()? {
+                Message::Changes(batch, ranks) => ranks.of(batch.meta.offset[queue.taken]).rank,
+                Message::Mark { rank, .. } | Message::Barrier(_, rank) => *rank,
+            };
+            Some((rank, index))
+        })
+    }
+
+    /// The lowest rank that may still come through an empty queue.
+    fn may_come(&self, in_order: &InOrder) -> Rank {
+        let queues = self.queues.iter().zip(&in_order.upstreams);
+        let empty = queues.filter(|(queue, _)| !queue.at_barrier && queue.messages.is_empty());
+        empty.map(|(_, upstream)| upstream.frontier(&in_order.order)).min().unwrap_or(Rank::LAST)
+    }
+
+    /// Cuts the rows off the first message of a queue that go before `bound`; its first row does.
+    fn cut(&mut self, index: usize, bound: Rank, one_rank: bool) -> ChangeBatch {
+        let queue = &mut self.queues[index];
+        let Some(Message::Changes(batch, ranks)) = queue.messages.front() else { unreachable!("rows are at the head") };
+        let offsets = &batch.meta.offset[queue.taken..];
+        let head = ranks.of(offsets[0]).until;
+        let until = if one_rank { head } else { ranks.until(bound).map_or(head, |until| until.max(head)) };
+        let rows = match ranks {
+            Ranks::Same(_) => offsets.len(),
+            Ranks::Runs(_) => offsets.partition_point(|offset| *offset < until),
+        };
+        let end = queue.taken + rows;
+        if end < batch.len() {
+            let slice = batch.slice(queue.taken..end);
+            queue.taken = end;
+            return slice;
+        }
+        let start = std::mem::take(&mut queue.taken);
+        match queue.messages.pop_front() {
+            Some(Message::Changes(batch, _)) if start == 0 => batch,
+            Some(Message::Changes(batch, _)) => batch.slice(start..end),
+            _ => unreachable!("rows are at the head"),
+        }
+    }
+
+    fn take_mark(&mut self, index: usize, stream_time: Option<StreamTime>, idle: bool) -> Taken {
+        let queue = &mut self.queues[index];
+        (queue.stream_time, queue.idle) = (queue.stream_time.max(stream_time), idle);
+        Taken::Time(self.advance_time())
+    }
+
+    /// A barrier has come on a queue: it leaves if it was the last one.
+    fn take_barrier(&mut self, index: usize, epoch: Epoch) -> Option<Taken> {
+        self.queues[index].at_barrier = true;
+        if !self.queues.iter().all(|queue| queue.at_barrier) {
+            return None;
+        }
+        self.queues.iter_mut().for_each(|queue| queue.at_barrier = false);
+        Some(Taken::Barrier(epoch))
+    }
+
     /// Makes the stream times of rows from a queue, which are those of its upstream task, those of the stage: each is
     /// held back by the other tasks that are not idle, and never before the shard's time so far.
     fn stamp(&mut self, index: usize, times: &mut [StreamTime]) {
@@ -245,7 +444,9 @@ pub(super) struct Dealer {
     restamps: bool,
     // changing
     stream_time: Option<StreamTime>,
-    idle: bool,
+    idle: Arc<AtomicBool>,
+    /// Of what is dealt now.
+    ranks: Ranks,
 }
 
 impl Dealer {
@@ -258,11 +459,24 @@ impl Dealer {
         restamps: bool,
         stream_time: Option<StreamTime>,
     ) -> Self {
-        let dealer = Self { key, slots, inboxes, restamps, stream_time, idle: false };
+        let dealer = Self {
+            key,
+            slots,
+            inboxes,
+            restamps,
+            stream_time,
+            idle: Arc::default(),
+            ranks: Ranks::Same(Rank::default()),
+        };
         if stream_time.is_some() {
             dealer.mark();
         }
         dealer
+    }
+
+    /// What is dealt from here on has these ranks.
+    pub(super) fn set_ranks(&mut self, ranks: Ranks) {
+        self.ranks = ranks;
     }
 
     /// The running maximum of event times dealt so far.
@@ -277,7 +491,7 @@ impl Dealer {
 
     /// Deals the rows, then tells every downstream task the stream time behind them.
     pub(super) fn deal(&mut self, mut batch: ChangeBatch) {
-        self.idle = false;
+        self.be_awake();
         if self.restamps {
             for (event_time, stamp) in batch.meta.event_time.iter().zip(&mut batch.meta.stream_time) {
                 self.stream_time = self.stream_time.max(Some(*event_time));
@@ -291,7 +505,7 @@ impl Dealer {
         let hashes = hash_keys(&key, batch.len());
         break_up_rekeyed_updates(&mut batch.ops, &hashes);
         if let [(inbox, queue)] = &self.inboxes[..] {
-            inbox.put(*queue, Message::Changes(batch));
+            inbox.put(*queue, Message::Changes(batch, self.ranks.clone()));
         } else {
             let mut shares: Vec<Vec<u32>> = vec![Vec::new(); self.inboxes.len()];
             for (row, hash) in (0_u32..).zip(&hashes) {
@@ -300,7 +514,7 @@ impl Dealer {
             for ((inbox, queue), share) in self.inboxes.iter().zip(shares) {
                 if !share.is_empty() {
                     let share = batch.take(&UInt32Array::from(share)).expect("rows are within the batch");
-                    inbox.put(*queue, Message::Changes(share));
+                    inbox.put(*queue, Message::Changes(share, self.ranks.clone()));
                 }
             }
         }
@@ -309,23 +523,35 @@ impl Dealer {
 
     /// Has nobody wait for this task from the start. Called before any task runs: a mark would come behind rows of
     /// others that are taken first.
-    pub(super) fn start_idle(&mut self) {
-        self.idle = true;
+    pub(super) fn start_idle(&self) {
+        self.idle.store(true, Ordering::SeqCst);
         self.inboxes.iter().for_each(|(inbox, queue)| inbox.start_idle(*queue));
     }
 
     /// Tells every downstream task that nobody need wait for this one.
-    pub(super) fn be_idle(&mut self) {
-        if !self.idle {
-            self.idle = true;
+    pub(super) fn be_idle(&self) {
+        if !self.idle.swap(true, Ordering::SeqCst) {
             self.mark();
         }
+    }
+
+    /// Has everybody wait for this task again, before its next rows are dealt: rows of others that are taken before
+    /// them must not go by a time that makes them late.
+    pub(super) fn be_awake(&self) {
+        if self.idle.swap(false, Ordering::SeqCst) {
+            self.inboxes.iter().for_each(|(inbox, queue)| inbox.wait_for(*queue));
+        }
+    }
+
+    /// What others need to have this task waited for again.
+    pub(super) fn standing(&self) -> Standing {
+        Standing { is_idle: Arc::clone(&self.idle), inboxes: self.inboxes.clone() }
     }
 
     /// Tells every downstream task that the epoch ends here.
     pub(super) fn barrier(&self, epoch: Epoch) {
         for (inbox, queue) in &self.inboxes {
-            inbox.put(*queue, Message::Barrier(epoch));
+            inbox.put(*queue, Message::Barrier(epoch, self.ranks.last()));
         }
     }
 
@@ -339,7 +565,8 @@ impl Dealer {
 
     fn mark(&self) {
         for (inbox, queue) in &self.inboxes {
-            inbox.put(*queue, Message::Mark { stream_time: self.stream_time, idle: self.idle });
+            let (idle, rank) = (self.idle.load(Ordering::SeqCst), self.ranks.last());
+            inbox.put(*queue, Message::Mark { stream_time: self.stream_time, idle, rank });
         }
     }
 }
@@ -368,6 +595,7 @@ mod tests {
     use super::{Dealer, Inbox, Message, Taken};
     use crate::operators::Port;
     use crate::operators::batch_text::{batch, text};
+    use crate::runtime::order::{Rank, Ranks};
     use crate::types::{Epoch, EventTime};
 
     /// Everything in an inbox, as text.
@@ -392,11 +620,11 @@ mod tests {
     #[test]
     fn a_barrier_leaves_when_every_queue_has_it_and_holds_back_what_follows() {
         let inbox = inbox(2);
-        inbox.put(0, Message::Barrier(Epoch(1)));
-        inbox.put(0, Message::Changes(batch("+ a 2 @2")));
-        inbox.put(1, Message::Changes(batch("+ b 1 @1")));
+        inbox.put(0, Message::Barrier(Epoch(1), Rank::default()));
+        inbox.put(0, Message::Changes(batch("+ a 2 @2"), Ranks::Same(Rank::default())));
+        inbox.put(1, Message::Changes(batch("+ b 1 @1"), Ranks::Same(Rank::default())));
         assert_eq!(drain(&inbox), ["+ b 1 @1"]);
-        inbox.put(1, Message::Barrier(Epoch(1)));
+        inbox.put(1, Message::Barrier(Epoch(1), Rank::default()));
         assert_eq!(drain(&inbox), ["barrier 1", "+ a 2 @2"]);
     }
 
@@ -404,7 +632,7 @@ mod tests {
     fn shard_time_is_the_minimum_over_tasks_that_are_not_idle() {
         let inbox = inbox(2);
         let mark = |queue, time, idle| {
-            inbox.put(queue, Message::Mark { stream_time: Some(EventTime(time)), idle });
+            inbox.put(queue, Message::Mark { stream_time: Some(EventTime(time)), idle, rank: Rank::default() });
             drain(&inbox).concat()
         };
         assert_eq!(mark(0, 10, false), "time ?");

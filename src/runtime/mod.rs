@@ -13,8 +13,8 @@
 //! - a task never blocks a worker; every queue has a bound, and a full one stops who fills it;
 //! - a failing query stops alone.
 //!
-//! Reading order: [`handle`], [`query`], [`pipeline`], [`source_task`], [`stage_task`], [`exchange`], [`changelog`],
-//! [`scheduler`].
+//! Reading order: [`handle`], [`query`], [`pipeline`], [`source_task`], [`stage_task`], [`exchange`], [`order`],
+//! [`changelog`], [`scheduler`].
 
 mod build;
 mod chain;
@@ -31,6 +31,8 @@ mod exchange;
 mod follow;
 mod forget;
 mod handle;
+mod idleness;
+mod order;
 mod output;
 mod pipeline;
 mod positions;

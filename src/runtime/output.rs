@@ -10,6 +10,8 @@ use super::client::Client;
 use super::counters::Counters;
 use super::encode::SinkEncoder;
 use super::exchange::Dealer;
+use super::idleness::Standing;
+use super::order::Ranks;
 use super::scheduler::Task;
 
 /// Where rows leave to.
@@ -68,16 +70,38 @@ impl TaskOutput {
     }
 
     /// Nobody need wait for this task from the start: its source has nothing to read.
-    pub(super) fn start_idle(&mut self) {
+    pub(super) fn start_idle(&self) {
         if let Self::Exchange(dealer) = self {
             dealer.start_idle();
         }
     }
 
     /// Nobody need wait for this task: its source is at its end for long enough.
-    pub(super) fn be_idle(&mut self) {
+    pub(super) fn be_idle(&self) {
         if let Self::Exchange(dealer) = self {
             dealer.be_idle();
+        }
+    }
+
+    /// Somebody waits for this task again.
+    pub(super) fn be_awake(&self) {
+        if let Self::Exchange(dealer) = self {
+            dealer.be_awake();
+        }
+    }
+
+    /// What leaves from here on has these ranks.
+    pub(super) fn set_ranks(&mut self, ranks: Ranks) {
+        if let Self::Exchange(dealer) = self {
+            dealer.set_ranks(ranks);
+        }
+    }
+
+    /// What others need to have this task waited for again.
+    pub(super) fn standing(&self) -> Standing {
+        match self {
+            Self::Exchange(dealer) => dealer.standing(),
+            Self::Sink(_) | Self::Rows(_) => Standing::default(),
         }
     }
 

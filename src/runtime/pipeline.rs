@@ -120,6 +120,8 @@ pub(super) struct Gate {
     /// What an epoch weighs once its state rows are in it, per cent of `bytes`: as the last one did. Its own are known
     /// only when it ends.
     weight: AtomicUsize,
+    /// A source stopped because its epoch was full.
+    has_refused: AtomicBool,
     /// Memory held by the state of all tasks.
     state_bytes: AtomicUsize,
     /// How long all sources have been quiet, if stream time goes on by the clock; else 0. Milliseconds.
@@ -142,6 +144,7 @@ impl Gate {
             barrier: AtomicU64::new(0),
             bytes: [AtomicUsize::new(0), AtomicUsize::new(0)],
             weight: AtomicUsize::new(100),
+            has_refused: AtomicBool::new(false),
             state_bytes: AtomicUsize::new(0),
             quiet_ms: AtomicI64::new(0),
         }
@@ -188,7 +191,23 @@ impl Gate {
         let bytes = self.bytes_of(epoch).load(Ordering::SeqCst);
         let weight = self.weight.load(Ordering::SeqCst);
         let waits = || bytes > 0 || epoch.0 > self.durable.load(Ordering::SeqCst) + 1;
-        bytes >= self.max_bytes.saturating_mul(100) / weight || (self.is_careful() && waits())
+        // An epoch without bytes is never full, however little it may hold.
+        bytes >= (self.max_bytes.saturating_mul(100) / weight).max(1) || (self.is_careful() && waits())
+    }
+
+    /// As [`Gate::is_full`], for a source that then waits: it is woken by a barrier, or when the epoch turns out to be
+    /// lighter than it was reckoned.
+    pub(super) fn refuses(&self, epoch: Epoch) -> bool {
+        if !self.is_full(epoch) {
+            return false;
+        }
+        self.has_refused.store(true, Ordering::SeqCst);
+        self.is_full(epoch)
+    }
+
+    /// True if a source waits that may have been refused for a weight that changed since.
+    pub(super) fn take_refused(&self) -> bool {
+        self.has_refused.swap(false, Ordering::SeqCst)
     }
 
     /// The epoch is captured, with so many bytes of state rows: its number's successor but one starts from nothing.

@@ -81,7 +81,12 @@ impl PushQuery {
     /// Its graph cannot be run, or the log cannot be read.
     pub(super) fn start(env: &Arc<Environment>, definition: PushDefinition) -> Result<(), RuntimeError> {
         let sources: Vec<_> = definition.graph.stages.iter().flat_map(|stage| &stage.inputs).collect();
-        let is_table = sources.iter().any(|input| matches!(input, Input::Source(source) if source.is_table));
+        let tables = sources.iter().filter_map(|input| match input {
+            Input::Source(source) if source.is_table => Some(source.topic.clone()),
+            Input::Source(_) | Input::Exchange { .. } => None,
+        });
+        let tables: BTreeSet<String> = tables.collect();
+        let is_table = !tables.is_empty();
         let client = Arc::new(Client::new(env.settings.push_queue_batches, definition.limit, is_table));
         let query = Arc::new(Self {
             id: definition.id.clone(),
@@ -116,7 +121,8 @@ impl PushQuery {
                 refused = Some(error);
                 first
             });
-            let next = if definition.start == PushStart::Latest && !is_table { end } else { first };
+            let starts_late = definition.start == PushStart::Latest && !tables.contains(&topic.name);
+            let next = if starts_late { end } else { first };
             Start { next, stream_time: None, until: definition.until_end.then_some(end) }
         };
         let pipeline = build::pipeline(

@@ -204,6 +204,9 @@ impl Query {
         let mut changelogs = BTreeMap::new();
         if let Some(pipeline) = &control.pipeline {
             pipeline.gate.forget_bytes(closing.epoch, state_bytes);
+            if pipeline.gate.take_refused() {
+                pipeline.wake_sources();
+            }
             changelogs = pipeline.changelogs.iter().map(|(operator, log)| (operator.clone(), log.id)).collect();
             // Positions of incarnations and topics that are no longer read would stay for ever.
             positions.retain(|key, _| pipeline.sources.iter().any(|source| source.key == *key));

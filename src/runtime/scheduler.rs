@@ -94,16 +94,31 @@ impl Task {
     }
 
     fn wake_as(self: &Arc<Self>, first: bool) {
+        if self.must_be_queued()
+            && let Some(scheduler) = self.scheduler.upgrade()
+        {
+            scheduler.push(Arc::clone(self), first);
+        }
+    }
+
+    /// Notes a wake, in one step: the task may go to rest meanwhile. True if the caller has to queue the task.
+    fn must_be_queued(&self) -> bool {
         let woken = self.state.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |state| match state {
             IDLE => Some(QUEUED),
             RUNNING => Some(WOKEN),
             _ => None,
         });
-        if woken == Ok(IDLE)
-            && let Some(scheduler) = self.scheduler.upgrade()
-        {
-            scheduler.push(Arc::clone(self), first);
-        }
+        woken == Ok(IDLE)
+    }
+
+    /// True if the task runs or is going to.
+    pub(super) fn is_awake(&self) -> bool {
+        matches!(self.state.load(Ordering::SeqCst), QUEUED | RUNNING | WOKEN)
+    }
+
+    /// True if the task was woken since its step began.
+    pub(super) fn is_woken(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == WOKEN
     }
 
     /// Runs steps on the thread that asks, which waits for what the task does, until `is_done` or the task would rest; none
@@ -395,6 +410,10 @@ impl Scheduler {
         }
         if again {
             ready.push(task, false);
+            // This thread takes one; who sleeps may take another.
+            if ready.waiting > 1 {
+                self.changed.notify_one();
+            }
         }
         ready
     }
@@ -407,10 +426,8 @@ impl Scheduler {
                 return Some(timer.due - now);
             }
             let Some(timer) = ready.timers.pop() else { break };
-            if timer.task.state.compare_exchange(IDLE, QUEUED, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            if timer.task.must_be_queued() {
                 ready.push(timer.task, false);
-            } else {
-                let _ = timer.task.state.compare_exchange(RUNNING, WOKEN, Ordering::SeqCst, Ordering::SeqCst);
             }
         }
         None

@@ -2,17 +2,22 @@
 //!
 //! At every step, in this order: what is left of the last batch; the barrier, if one is asked for; then, if the query
 //! may read on, one batch of records.
+//!
+//! Where the query joins sources, the rows of a batch are held until it is their turn (see [`super::order`]), and what
+//! the task was told to deal goes before everything else, whether or not the query may read on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::operators::Port;
 use crate::topics::TopicError;
-use crate::types::{EventTime, Offset};
+use crate::types::{ChangeBatch, EventTime, Offset};
 
 use super::cursor::{Chunk, Cursor, Read, Wish};
+use super::idleness::Idleness;
+use super::order::{Grant, Order, Ranks};
 use super::pipeline::{Owner, Progress, SourceReport};
 use super::positions::{SourceKey, SourcePosition};
 use super::processing_log::{Failed, ProcessingLogEntry};
@@ -34,7 +39,13 @@ pub(super) struct SourceTask {
     /// Records that go to the processing log instead.
     pub(super) skip: BTreeSet<Offset>,
     pub(super) progress: Arc<Progress>,
+    /// Says when rows may be dealt, if the query joins sources.
+    pub(super) order: Option<Arc<Order>>,
+    /// Of all sources of the pipeline.
+    pub(super) idleness: Arc<Idleness>,
     // changing
+    /// What was read and waits for its turn. Only in order.
+    pub(super) held: Option<Held>,
     /// For what nobody else reads.
     pub(super) cursor: Cursor,
     /// For what other queries read at the same time.
@@ -49,6 +60,21 @@ pub(super) struct SourceTask {
     pub(super) quiet_from: Option<EventTime>,
     /// Everything that was to be read has left, and the tasks downstream were told.
     pub(super) has_ended: bool,
+}
+
+/// A chunk whose rows are dealt by and by.
+pub(super) struct Held {
+    // fixed
+    rows: Arc<ChangeBatch>,
+    /// Bytes of its records.
+    bytes: usize,
+    // changing
+    /// Rows dealt.
+    dealt: usize,
+    /// Where reading would go on if nothing more of it were dealt.
+    position: Offset,
+    /// Told when the rows around them are dealt.
+    bad: VecDeque<ProcessingLogEntry>,
 }
 
 /// Whether records came.
@@ -75,6 +101,9 @@ enum Got {
 
 impl SourceTask {
     fn turn(&mut self, me: &Arc<Task>, owner: &Arc<dyn Owner>) -> Result<Ran, Stopped> {
+        if let Some(order) = self.order.clone() {
+            return self.turn_in_order(me, owner, &order);
+        }
         let before = self.next;
         if !self.worker.drain(me, owner)? {
             return Ok(Ran::IDLE);
@@ -91,8 +120,8 @@ impl SourceTask {
             self.report(owner, false, true);
             return Ok(Ran::IDLE);
         }
-        if self.worker.gate.is_full(self.worker.epoch) {
-            // Woken by the barrier that ends this epoch.
+        if self.worker.gate.refuses(self.worker.epoch) {
+            // Woken by the barrier that ends this epoch, if it is not lighter than it seems.
             self.report(owner, false, false);
             return Ok(Ran::IDLE);
         }
@@ -128,23 +157,137 @@ impl SourceTask {
                 Ok(Ran::IDLE)
             }
             Came::Ended => {
-                self.worker.output.be_idle();
-                if !self.has_ended && self.worker.flush(me, owner)? {
-                    self.has_ended = true;
-                    let position = SourcePosition { next: self.next, stream_time: None };
-                    self.worker.barrier(owner, Some((self.key, position)), None);
-                }
+                self.end(me, owner)?;
                 self.report(owner, self.next != before, true);
                 Ok(Ran::IDLE)
             }
         }
     }
 
+    /// A step of a task whose rows have to wait for their turn.
+    fn turn_in_order(&mut self, me: &Arc<Task>, owner: &Arc<dyn Owner>, order: &Order) -> Result<Ran, Stopped> {
+        if let Some(grant) = order.grant(self.source) {
+            if !self.worker.output.has_room(me) {
+                return Ok(Ran::IDLE);
+            }
+            let rows = self.deal(&grant, owner)?;
+            if order.dealt(self.source) {
+                self.held = None;
+            }
+            self.dry_since = None;
+            self.quiet_from = None;
+            self.report(owner, true, false);
+            return Ok(Ran { rows, next: Next::Again });
+        }
+        if self.worker.gate.wants_barrier(self.worker.epoch) {
+            self.worker.output.set_ranks(Ranks::Same(order.end_epoch(self.source)));
+            self.worker.flush_all(owner)?;
+            let stream_time = self.worker.output.stream_time_or(self.stream_time);
+            let position = SourcePosition { next: self.position(), stream_time };
+            self.worker.barrier(owner, Some((self.key, position)), None);
+        }
+        if self.worker.gate.is_paused() {
+            self.report(owner, false, true);
+            return Ok(Ran::IDLE);
+        }
+        if self.worker.gate.refuses(self.worker.epoch) {
+            self.report(owner, false, false);
+            return Ok(Ran::IDLE);
+        }
+        let before = self.position();
+        if self.held.is_none() {
+            match self.read(owner)? {
+                Came::Rows(rows) => match &self.held {
+                    Some(held) => {
+                        // Before a row of others that goes behind these.
+                        self.worker.output.be_awake();
+                        order.offer(self.source, &held.rows);
+                    }
+                    None => {
+                        self.report(owner, true, false);
+                        return Ok(Ran { rows, next: Next::Again });
+                    }
+                },
+                Came::Dry => {
+                    self.rest(me);
+                    order.dry(self.source);
+                }
+                Came::Later(pause) => {
+                    // The others wait for records that are known to be there.
+                    order.unknown(self.source);
+                    if let Some(pause) = pause {
+                        self.worker.env.scheduler.wake_after(pause, me);
+                    }
+                    self.report(owner, self.position() != before, false);
+                    return Ok(Ran::IDLE);
+                }
+                Came::Ended => {
+                    self.end(me, owner)?;
+                    order.ended(self.source);
+                }
+            }
+        }
+        order.make_round(self.source, self.worker.epoch, &self.worker.gate);
+        if order.grant(self.source).is_some() {
+            return Ok(Ran::AGAIN);
+        }
+        self.report(owner, self.position() != before, self.held.is_none());
+        Ok(Ran::IDLE)
+    }
+
+    /// Gives the rows whose turn it is to the operators, and all that comes of them to the output: others may wait for
+    /// the last of them.
+    fn deal(&mut self, grant: &Grant, owner: &Arc<dyn Owner>) -> Result<usize, Stopped> {
+        let Some(held) = &mut self.held else { return Ok(0) };
+        let range = held.dealt..grant.until;
+        let (rows, all) = (range.len(), held.rows.len());
+        held.dealt = grant.until;
+        held.position = held.rows.meta.offset.get(grant.until).copied().unwrap_or(self.next);
+        let batch = if rows == all { ChangeBatch::clone(&held.rows) } else { held.rows.slice(range) };
+        let position = held.position;
+        self.progress.given.store(position.0, Ordering::SeqCst);
+        while let Some(entry) = held.bad.pop_front_if(|entry| entry.offset < Some(position)) {
+            self.worker.entries.push(entry);
+        }
+        self.worker.gate.add_bytes(self.worker.epoch, held.bytes * rows / all.max(1) + 1);
+        self.worker.output.set_ranks(grant.ranks.clone());
+        self.worker.give(Port(0), batch);
+        self.worker.drain_all(owner)?;
+        Ok(rows)
+    }
+
+    /// Everything that was to be read has been.
+    fn end(&mut self, me: &Arc<Task>, owner: &Arc<dyn Owner>) -> Result<(), Stopped> {
+        self.worker.output.be_idle();
+        if self.has_ended {
+            return Ok(());
+        }
+        let is_flushed = match &self.order {
+            None => self.worker.flush(me, owner)?,
+            Some(order) => {
+                self.worker.output.set_ranks(Ranks::Same(order.end_epoch(self.source)));
+                self.worker.flush_all(owner)?;
+                true
+            }
+        };
+        if is_flushed {
+            self.has_ended = true;
+            let position = SourcePosition { next: self.next, stream_time: None };
+            self.worker.barrier(owner, Some((self.key, position)), None);
+        }
+        Ok(())
+    }
+
+    /// Where reading would go on after a restart behind all that was dealt.
+    fn position(&self) -> Offset {
+        self.held.as_ref().map_or(self.next, |held| held.position)
+    }
+
     fn report(&self, owner: &Arc<dyn Owner>, advanced: bool, dry: bool) {
         let epoch = self.worker.epoch;
         owner.report(self.worker.pipeline, SourceReport { source: self.source, epoch, advanced, dry });
         // After the report: who sees everything read also sees that it is not durable yet.
-        self.progress.read.store(self.next.0, Ordering::SeqCst);
+        self.progress.read.store(self.position().0, Ordering::SeqCst);
     }
 
     /// Reads and decodes the next records, and gives their rows to the operators.
@@ -158,16 +301,15 @@ impl SourceTask {
             Got::Dry => return Ok(Came::Dry),
             Got::Later(pause) => return Ok(Came::Later(pause)),
         };
-        self.next = chunk.next;
-        // Before anybody else sees its rows: who fails on them finds out what was read.
-        self.progress.given.store(self.next.0, Ordering::SeqCst);
+        let first = std::mem::replace(&mut self.next, chunk.next);
+        let mut entries = VecDeque::new();
         for (record, row) in chunk.bad {
             if self.stops_at_bad_time && record.failed == Failed::Timestamp {
                 self.worker.place = Some((self.key.partition, record.offset, record.offset.next()));
                 self.worker.fail(owner, format!("the event time of a record cannot be read: {}", record.message));
                 return Err(Stopped);
             }
-            self.worker.entries.push(ProcessingLogEntry {
+            entries.push_back(ProcessingLogEntry {
                 query: self.worker.query.clone(),
                 failed: record.failed,
                 topic: self.worker.topic().cloned(),
@@ -182,13 +324,29 @@ impl SourceTask {
         counters.bytes_in.add(chunk.bytes);
         counters.batches.add(1);
         counters.null_keys_dropped.add(chunk.without_key);
-        self.worker.gate.add_bytes(self.worker.epoch, chunk.bytes.max(1));
         if let Some(mut batch) = chunk.batch {
             counters.rows_in.add(batch.len());
             self.stream_time = stamp(&mut batch, self.stream_time);
+            if self.order.is_some() {
+                let rows = Arc::new(batch);
+                self.held = Some(Held { rows, bytes: chunk.bytes, dealt: 0, position: first, bad: entries });
+                return Ok(Came::Rows(chunk.records));
+            }
+            self.idleness.call_back(self.source);
+            self.is_read(chunk.bytes, entries);
             self.worker.give(Port(0), batch);
+        } else {
+            self.is_read(chunk.bytes, entries);
         }
         Ok(Came::Rows(chunk.records))
+    }
+
+    /// Everything read so far counts from now on, before anybody else sees its rows: who fails on them finds out what
+    /// was read.
+    fn is_read(&mut self, bytes: usize, entries: VecDeque<ProcessingLogEntry>) {
+        self.progress.given.store(self.next.0, Ordering::SeqCst);
+        self.worker.gate.add_bytes(self.worker.epoch, bytes.max(1));
+        self.worker.entries.extend(entries);
     }
 
     /// The next records, unless there are none yet, or none may be read.
@@ -240,7 +398,7 @@ impl SourceTask {
         let quiet_ms = self.worker.gate.quiet_ms();
         if let (true, Some(now)) = (quiet_ms > 0, self.worker.output.stream_time_or(None)) {
             let from = *self.quiet_from.get_or_insert(now);
-            self.worker.output.be_idle();
+            self.idleness.rest(me, || self.worker.output.be_idle());
             self.worker.output.pass_time(EventTime(from.0.saturating_add(quiet_ms)));
         }
         let idle = self.worker.env.settings.source_idle;
@@ -248,7 +406,7 @@ impl SourceTask {
         let since = *self.dry_since.get_or_insert(now);
         let due = since + idle;
         if due <= now {
-            self.worker.output.be_idle();
+            self.idleness.rest(me, || self.worker.output.be_idle());
         } else if self.idle_check.is_none_or(|check| check <= now) {
             self.idle_check = Some(due);
             self.worker.env.scheduler.wake_after(due - now, me);

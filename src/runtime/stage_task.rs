@@ -11,6 +11,7 @@ use super::chain::{Chain, Left};
 use super::changelog::{Changelog, Restorer};
 use super::environment::Environment;
 use super::exchange::{Inbox, Taken};
+use super::order::Ranks;
 use super::output::TaskOutput;
 use super::pipeline::{Gate, Owner, Place, TaskCapture, TaskFailure};
 use super::positions::{SourceKey, SourcePosition};
@@ -80,10 +81,19 @@ impl Worker {
 
     /// Moves what is in the chain to the output, as far as there is room. True if the chain is drained.
     pub(super) fn drain(&mut self, me: &Arc<Task>, owner: &Arc<dyn Owner>) -> Result<bool, Stopped> {
+        self.drain_while(owner, |output| output.has_room(me))
+    }
+
+    /// Moves all that is in the chain to the output, whatever room there is.
+    pub(super) fn drain_all(&mut self, owner: &Arc<dyn Owner>) -> Result<(), Stopped> {
+        self.drain_while(owner, |_| true).map(|_| ())
+    }
+
+    fn drain_while(&mut self, owner: &Arc<dyn Owner>, has_room: impl Fn(&TaskOutput) -> bool) -> Result<bool, Stopped> {
         let mut errors = Vec::new();
         let mut drained = true;
         while !self.chain.is_drained() {
-            if !self.output.has_room(me) {
+            if !has_room(&self.output) {
                 drained = false;
                 break;
             }
@@ -168,6 +178,15 @@ impl Worker {
             self.is_flushed = true;
         }
         self.drain(me, owner)
+    }
+
+    /// As [`Worker::flush`], whatever room there is.
+    pub(super) fn flush_all(&mut self, owner: &Arc<dyn Owner>) -> Result<(), Stopped> {
+        if !self.is_flushed {
+            self.chain.give_flush();
+            self.is_flushed = true;
+        }
+        self.drain_all(owner)
     }
 
     /// Ends the epoch behind everything given so far. The chain must be flushed.
@@ -282,7 +301,11 @@ impl StageTask {
         if self.is_ending {
             return self.end_epoch(me, owner);
         }
-        let rows = match self.inbox.take() {
+        let taken = self.inbox.take();
+        if let Some(rank) = self.inbox.rank() {
+            self.worker.output.set_ranks(Ranks::Same(rank));
+        }
+        let rows = match taken {
             None => {
                 self.worker.env.made_progress();
                 return Ok(Ran::IDLE);

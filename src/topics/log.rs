@@ -182,7 +182,7 @@ pub trait TopicLog: Send + Sync {
     }
 
     /// Has `on_append` called after records of a partition became readable that is read or watched, for the life of the
-    /// log. It may be called without need.
+    /// log; our own logs call it before they answer the commit or append. It may be called without need.
     fn notify(&self, on_append: OnAppend);
 
     /// Asks for notices of a partition that nobody has read yet; our own logs give them unasked.

@@ -380,6 +380,41 @@ fn tables_are_what_batch_sql_gives_for_any_number_of_workers() {
     }
 }
 
+/// The windows of 100 ms without grace, when two idle partitions get an old and a far younger record at once and the
+/// tasks run from `seed`.
+fn windows_after_idleness(seed: u64) -> BTreeMap<String, String> {
+    let bench = Bench::new();
+    let scheduler = Scheduler::seeded(seed, Arc::<crate::runtime::ManualClock>::clone(&bench.clock));
+    let engine = bench.open_on(Some(scheduler), |settings| settings.runtime.source_idle = Duration::ZERO);
+    let made = run(
+        &engine,
+        "CREATE STREAM s (k STRING KEY, g INT, v BIGINT)
+           WITH (kafka_topic='s', key_format='KAFKA', value_format='JSON', partitions=2);
+         CREATE TABLE t WITH (kafka_topic='t', partitions=1, value_format='JSON', key_format='JSON') AS
+           SELECT g, COUNT(*) AS n FROM s WINDOW TUMBLING (SIZE 100 MILLISECONDS, GRACE PERIOD 0 SECONDS) GROUP BY g;",
+    );
+    assert!(made.contains("Created query"), "{made}");
+    let key_of = |partition: i32| {
+        let mut keys = (0..).map(|nth| format!("k{nth}"));
+        keys.find(|key| partition_for_key(key.as_bytes(), 2) == Partition(partition)).unwrap()
+    };
+    let row = |partition, time| Row { key: Some(key_of(partition)), value: Some((Some(1), None)), time };
+    for rows in [[row(0, 10), row(1, 20)], [row(1, 50), row(0, 1_050)]] {
+        produce(&bench, 2, &rows);
+        assert!(engine.wait_until_caught_up(LONG), "{:?}", engine.failed_queries());
+    }
+    let said = said(&bench).into_iter().map(|(key, said)| (key.escape_ascii().to_string(), said));
+    said.filter_map(|(key, said)| Some((key, said.last()?.clone()?))).collect()
+}
+
+#[test]
+fn nothing_is_late_because_a_partition_was_idle_when_records_came_to_several() {
+    for seed in 0..40 {
+        let windows: Vec<_> = windows_after_idleness(seed).into_values().collect();
+        assert_eq!(windows, ["{\"N\":3}@50", "{\"N\":1}@1050"], "seed {seed}");
+    }
+}
+
 /// The final windows of 100 ms of records at these times, two partitions, in the order they left.
 fn final_windows(close_idle: Duration, times: &[&[i64]]) -> Vec<String> {
     let bench = Bench::new();

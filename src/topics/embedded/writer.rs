@@ -1,7 +1,7 @@
 //! The one thread that writes commits, a group at a time.
 //!
 //! ```text
-//! commit ─▶ queue ─▶ take all that wait ─▶ check ─▶ one write ─▶ one flush ─▶ publish ─▶ answer, notify
+//! commit ─▶ queue ─▶ take all that wait ─▶ check ─▶ one write ─▶ one flush ─▶ publish ─▶ notify, answer
 //! ```
 //!
 //! While it waits for the disk the next group gathers: the slower the disk, the larger the groups.
@@ -110,6 +110,12 @@ impl Writer {
         if failure.is_none() {
             self.shared.state.write().publish(published, self.shared.settings.cache_bytes);
         }
+        // Readers first: what is appended once this is answered is not to reach them sooner.
+        if failure.is_none() {
+            touched.sort_unstable();
+            touched.dedup();
+            self.shared.tell(&touched);
+        }
         for (offsets, done) in pending {
             let outcome = match (offsets, &failure) {
                 (Err(error), _) => CommitOutcome::Aborted(error),
@@ -117,11 +123,6 @@ impl Writer {
                 (Ok(_), Some(outcome)) => outcome.clone(),
             };
             answer(done, outcome);
-        }
-        if failure.is_none() {
-            touched.sort_unstable();
-            touched.dedup();
-            self.shared.tell(&touched);
         }
         if self.active.written.load(std::sync::atomic::Ordering::Acquire) >= self.shared.settings.segment_bytes
             && let Err(error) = self.roll()

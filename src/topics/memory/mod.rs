@@ -217,8 +217,9 @@ impl MemoryLog {
                 },
             }
         };
-        done(outcome);
+        // Readers first: what is appended once this is answered is not to reach them sooner.
         self.tell(&touched);
+        done(outcome);
     }
 
     fn tell(&self, touched: &[(TopicId, Partition)]) {

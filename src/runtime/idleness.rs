@@ -1,0 +1,61 @@
+//! Which sources of a pipeline nobody waits for, and how they are waited for again in time.
+//!
+//! A source is idle while it has read everything that its log holds. When records come to several partitions at once,
+//! the first source to read its own would find the others still marked as idle, and move stream time past rows that
+//! are in their logs already. So who deals rows first looks at the idle ones: those that were woken count again from
+//! that moment, whatever is on its way to the inboxes. One that was woken for nothing says so in its next step.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+
+use super::exchange::Inbox;
+use super::scheduler::Task;
+
+/// A source as the stage behind it knows it.
+#[derive(Clone, Default)]
+pub(super) struct Standing {
+    /// Nobody waits for it.
+    pub(super) is_idle: Arc<AtomicBool>,
+    /// The inboxes it deals to, and its queue in each.
+    pub(super) inboxes: Vec<(Arc<Inbox>, usize)>,
+}
+
+/// The sources of a pipeline. The lock makes resting and being called back exclude each other.
+#[derive(Default)]
+pub(super) struct Idleness {
+    sources: Mutex<Vec<(Weak<Task>, Standing)>>,
+}
+
+impl Idleness {
+    /// Enters the next source of the pipeline.
+    pub(super) fn add(&self, task: &Arc<Task>, standing: Standing) {
+        self.sources.lock().push((Arc::downgrade(task), standing));
+    }
+
+    /// Has a source rest by `rest`, unless it was woken since it found nothing.
+    pub(super) fn rest(&self, me: &Arc<Task>, rest: impl FnOnce()) {
+        let _sources = self.sources.lock();
+        if !me.is_woken() {
+            rest();
+        }
+    }
+
+    /// Before the rows of source `me` are dealt: other sources that are idle and may have records are waited for.
+    pub(super) fn call_back(&self, me: usize) {
+        let sources = self.sources.lock();
+        let others = sources.iter().enumerate().filter(|(index, _)| *index != me);
+        for (_, (task, standing)) in others {
+            if standing.is_idle.load(Ordering::SeqCst)
+                && let Some(task) = task.upgrade()
+                && task.is_awake()
+            {
+                standing.is_idle.store(false, Ordering::SeqCst);
+                standing.inboxes.iter().for_each(|(inbox, queue)| inbox.wait_for(*queue));
+                // It may be at the end of its step: only another tells that it is idle again.
+                task.wake();
+            }
+        }
+    }
+}
