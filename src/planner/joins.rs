@@ -13,7 +13,7 @@ use crate::catalog::Source;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::expressions::EdgeSchema;
 use crate::formats::FormatName;
-use crate::sql::ast::{BinaryOp, Expr, ExprKind, Join, JoinKind, Query, SourceKind, Within};
+use crate::sql::ast::{BinaryOp, Expr, ExprKind, Join, JoinKind, SourceKind, Within};
 use crate::types::{Name, SqlType, WindowInfo};
 
 /// What the joins of a query make.

@@ -319,7 +319,7 @@ mod tests {
     /// Sources, each `table` or `stream` and the chunks it reads one after the other; the rounds as `source[times]`.
     fn check(sources: &[&str], expected: &[&str]) {
         let order = Order::default();
-        let gate = Gate::new(usize::MAX, usize::MAX, false, false);
+        let gate = Gate::new(usize::MAX, usize::MAX, false, false, Epoch(0));
         let mut left: Vec<Vec<Arc<ChangeBatch>>> = Vec::new();
         for source in sources {
             let (kind, chunks) = source.split_once(' ').unwrap_or((source, ""));
@@ -384,7 +384,7 @@ mod tests {
     #[test]
     fn a_source_that_has_not_told_is_waited_for_and_so_is_one_that_has_not_dealt() {
         let order = Order::default();
-        let gate = Gate::new(usize::MAX, usize::MAX, false, false);
+        let gate = Gate::new(usize::MAX, usize::MAX, false, false, Epoch(0));
         order.add(false);
         order.add(true);
         order.offer(0, &chunk("5 6"));
@@ -402,7 +402,7 @@ mod tests {
     #[test]
     fn no_round_is_made_while_some_sources_are_an_epoch_ahead() {
         let order = Order::default();
-        let gate = Gate::new(usize::MAX, usize::MAX, false, false);
+        let gate = Gate::new(usize::MAX, usize::MAX, false, false, Epoch(0));
         order.add(false);
         order.add(false);
         order.offer(0, &chunk("5"));
