@@ -15,11 +15,10 @@
 use datafusion::arrow::array::ArrayRef;
 
 use crate::operators::aggregate::state_rows;
+use crate::operators::join::version::Version;
 use crate::operators::{Capture, RestoreError};
 use crate::state::{GroupNumber, GroupTable, KeyBatch, StateRow};
 use crate::types::{EventTime, NotARow, RowCodec, SqlType};
-
-use super::super::version::Version;
 
 const LEFT: u8 = 1;
 const RIGHT: u8 = 2;
