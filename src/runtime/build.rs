@@ -14,7 +14,7 @@ use crate::operators::{Checked, Operator, Port};
 use crate::planner::OperatorGraph;
 use crate::planner::encodings::input_encodings;
 use crate::planner::graph::{GRAPH_VERSION, Input, Output, SourceInput, Stage};
-use crate::topics::{OffsetRange, TopicInfo};
+use crate::topics::{OffsetRange, TopicId, TopicInfo};
 use crate::types::{Epoch, EventTime, Offset, Partition};
 
 use super::BuildError;
@@ -50,6 +50,8 @@ pub(super) struct Plan<'a> {
     pub(super) skip: &'a BTreeSet<(String, i32, Offset)>,
     /// What it goes on from; nothing may be committing. `None` for a query without epochs: its state is in memory alone.
     pub(super) durable: Option<&'a Durable>,
+    /// The changelogs that the query's last pipeline wrote to, by operator: its own, whatever they hold.
+    pub(super) opened: &'a BTreeMap<String, TopicId>,
     /// Who takes the rows of an [`Output::Rows`].
     pub(super) client: Option<&'a Arc<Client>>,
 }
@@ -355,7 +357,7 @@ fn changelogs(
         let changelog = match pipeline.changelogs.get(name) {
             Some(known) => Arc::clone(known),
             None => {
-                let known = durable.changelogs.get(name).copied();
+                let known = durable.changelogs.get(name).or_else(|| plan.opened.get(name)).copied();
                 let opened = Changelog::open(env.log.as_ref(), &env.service_id, plan.query, name, known)?;
                 let opened = Arc::new(opened);
                 pipeline.changelogs.insert(name.clone(), Arc::clone(&opened));

@@ -74,7 +74,8 @@ pub(super) struct Changelog {
 
 impl Changelog {
     /// Opens the changelog of an operator, and makes it if there is none. `durable` is the one that the last durable
-    /// epoch was written with. Nothing of the query may be committing.
+    /// epoch was written with, or that the query has opened before: it is never made anew by a query that was started
+    /// before another server took over. Nothing of the query may be committing.
     ///
     /// # Errors
     /// The durable state is gone, or the log refuses.

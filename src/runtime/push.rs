@@ -4,7 +4,7 @@
 //! (a pull query on a stream) is a push query that reads to the ends it saw at its start; a barrier behind its last
 //! rows tells when they have gone through all stages. State is in memory alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
@@ -139,6 +139,7 @@ impl PushQuery {
                 careful: false,
                 skip: &BTreeSet::new(),
                 durable: None,
+                opened: &BTreeMap::new(),
                 client: Some(&client),
             },
             &mut start_of,

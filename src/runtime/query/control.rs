@@ -58,6 +58,8 @@ pub(super) struct Control {
     pub(super) error: Option<Failure>,
 
     pub(super) pipeline: Option<Pipeline>,
+    /// The changelogs of the last pipeline, by operator.
+    pub(super) opened: BTreeMap<String, TopicId>,
     /// Pipelines made so far.
     pub(super) pipelines: u64,
     /// The last epoch in the log, as far as known.
@@ -112,6 +114,7 @@ impl Control {
             stopped: false,
             error: None,
             pipeline: None,
+            opened: BTreeMap::new(),
             pipelines: 0,
             epoch: durable.epoch.next(),
             durable,

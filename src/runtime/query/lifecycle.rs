@@ -92,6 +92,7 @@ impl Query {
                 careful: control.strikes > 0,
                 skip: &control.skip,
                 durable: Some(&control.durable),
+                opened: &control.opened,
                 client: None,
             },
             &mut start_of,
@@ -110,6 +111,7 @@ impl Query {
         }
         control.dry = vec![false; pipeline.sources.len()];
         let tasks = pipeline.tasks.clone();
+        control.opened = pipeline.changelogs.iter().map(|(operator, log)| (operator.clone(), log.id)).collect();
         control.pipeline = Some(pipeline);
         tasks.iter().for_each(Task::wake);
         Ok(())

@@ -75,7 +75,7 @@ fn a_log_that_forgets_to_answer_has_given_no_answer() {
 fn fold_of_two(again: bool) -> Arc<OperatorGraph> {
     let by_key = || Output::Exchange { key: vec![0] };
     let inputs = vec![Input::Exchange { stage: 0 }, Input::Exchange { stage: 1 }];
-    let mut stages = vec![(vec![source("a")], by_key()), (vec![source("c")], by_key())];
+    let mut stages = vec![(vec![super::table("a")], by_key()), (vec![super::table("c")], by_key())];
     if again {
         stages.extend([(inputs, by_key()), (vec![Input::Exchange { stage: 2 }], sink("b"))]);
     } else {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::Int64Type;
 
-use super::{edge, graph, sink, source};
+use super::{edge, graph, sink};
 use crate::diagnostics::Diagnostic;
 use crate::expressions::EdgeSchema;
 use crate::functions::FunctionRegistry;
@@ -63,7 +63,7 @@ pub(super) fn compile(
 /// Folds a topic into another, by key.
 pub(super) fn fold_by_key(from: &str, to: &str, operator: &str) -> Arc<OperatorGraph> {
     let stages = vec![
-        (vec![source(from)], StageOutput::Exchange { key: vec![0] }),
+        (vec![super::table(from)], StageOutput::Exchange { key: vec![0] }),
         (vec![Input::Exchange { stage: 0 }], sink(to)),
     ];
     let mut graph = OperatorGraph::clone(&graph(stages));

@@ -161,6 +161,14 @@ pub(super) fn source(topic: &str) -> Input {
     })
 }
 
+/// As [`source`], for operators that take what tables say.
+pub(super) fn table(topic: &str) -> Input {
+    match source(topic) {
+        Input::Source(input) => Input::Source(SourceInput { is_table: true, ..input }),
+        other @ Input::Exchange { .. } => other,
+    }
+}
+
 pub(super) fn sink(topic: &str) -> Output {
     Output::Sink(SinkOutput {
         sink: Name::from("T"),

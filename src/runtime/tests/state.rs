@@ -180,6 +180,20 @@ fn a_query_whose_state_is_gone_says_so_and_reads_nothing() {
 }
 
 #[test]
+fn a_server_that_does_not_know_yet_that_another_took_over_leaves_its_state_alone() {
+    let world = world();
+    let (old, old_scheduler) = world.seeded(1, RuntimeSettings::default());
+    old.start_query(query("Q", fold_by_key("a", "b", "fold"))).unwrap();
+    assert_eq!(run(&world, &start(&world, 2), "x=1@1"), ["x=2@1"]);
+    // It fails and begins anew where it knows of no durable epoch.
+    trip_after(Some(0));
+    old_scheduler.run_until_idle();
+    trip_after(None);
+    assert!(matches!(old.resume(&id("Q")), Err(RuntimeError::Fenced)));
+    assert_eq!(run(&world, &start(&world, 3), "x=2@2"), ["x=2@1", "x=65@2"]);
+}
+
+#[test]
 fn state_that_nobody_names_is_not_taken_over() {
     let world = world();
     make_topic(&world.log, CHANGELOG, 1);
