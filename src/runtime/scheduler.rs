@@ -9,6 +9,7 @@
 //! - queries share workers by deficit round robin over the rows they process; within a query, tasks with a barrier
 //!   waiting come first;
 //! - a step never blocks: what waits for the log or a client is woken by it;
+//! - a thread that waits for what a task does may run its steps itself ([`Task::help`]); workers pass over it meanwhile;
 //! - a panic ends the task's step, not the thread.
 //!
 //! The seeded scheduler has no threads: its owner calls [`Scheduler::run_until_idle`], and the seed picks among the

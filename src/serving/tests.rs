@@ -300,3 +300,31 @@ fn windows_are_swept_a_bounded_number_at_a_time() {
     }
     assert_eq!(world.snapshot(&runtime, Some(100)).rows(), 6, "by and by all are");
 }
+
+#[test]
+fn a_reader_does_the_work_that_it_waits_for_where_workers_are_busy() {
+    let world = World::new(1, None);
+    let runtime = world.runtime(None);
+    world.commit([(0, b"a".to_vec(), Some(1))]);
+    let input = super::TableShape::new(&world.table).input;
+    let (enter, entered) = std::sync::mpsc::channel();
+    // Dropped at the end of the test, which lets the workers go.
+    let mut held = Vec::new();
+    let busy: Vec<_> = (0..2)
+        .map(|_| {
+            let (release, released) = std::sync::mpsc::channel::<()>();
+            held.push(release);
+            let enter = enter.clone();
+            let hold = move |_: crate::runtime::Followed<'_>| {
+                let _ = enter.send(());
+                let _ = released.recv();
+            };
+            runtime.follow(&input, Box::new(hold)).unwrap()
+        })
+        .collect();
+    for _ in &busy {
+        entered.recv().unwrap();
+    }
+    assert_eq!(rows(&world.snapshot(&runtime, None), 1), [("a".to_owned(), 1)]);
+    drop(held);
+}
