@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::graph::{
-    Aggregation, AggregationWindow, Input, Joining, OperatorGraph, OperatorKind, Output, ProjectColumn, SinkOutput,
-    SourceColumn, SourceInput, TimestampColumn, WindowShape,
+    Aggregation, AggregationWindow, Input, JoinMethod, Joining, OperatorGraph, OperatorKind, Output, ProjectColumn,
+    SinkOutput, SourceColumn, SourceInput, TimestampColumn, WindowShape,
 };
 use super::plan::Plan;
 use crate::expressions::EdgeSchema;
@@ -36,7 +36,9 @@ fn describe(node: &Plan) -> String {
         Plan::FlatMap(node) => format!("FlatMap {}", columns(&node.calls)),
         Plan::Join(node) => {
             let computed = [columns(&node.left_computed), columns(&node.right_computed)].join(" ");
-            format!("Join {} {}", joining(&node.joining), computed.trim()).trim_end().to_owned()
+            let hiding = node.hiding.as_ref();
+            let hiding = hiding.map_or_else(String::new, |hiding| format!(" partners if {}", hiding.unless));
+            format!("Join {}{hiding} {}", joining(&node.joining), computed.trim()).trim_end().to_owned()
         }
         Plan::Aggregate(node) => {
             format!("Aggregate {} by {}", aggregation(&node.aggregation), columns(&node.key))
@@ -89,7 +91,16 @@ pub fn explain_graph(graph: &OperatorGraph) -> String {
 fn joining(node: &Joining) -> String {
     let pairs: Vec<String> =
         node.left_key.iter().zip(&node.right_key).map(|(left, right)| format!("{left} = {right}")).collect();
-    format!("{:?} {:?} on {} as {}", node.kind, node.method, pairs.join(" and "), names(&node.key))
+    let method = match &node.method {
+        JoinMethod::Streams { before_ms, after_ms, grace_ms, waits } => {
+            let waits = if *waits { "; rows without partner wait" } else { "" };
+            format!("streams within ({before_ms} ms, {after_ms} ms), kept for {grace_ms} ms more{waits},")
+        }
+        JoinMethod::StreamTable => "stream with table".to_owned(),
+        JoinMethod::Tables => "tables".to_owned(),
+        JoinMethod::ForeignKey { primary_key } => format!("tables keyed by {} on a foreign key,", names(primary_key)),
+    };
+    format!("{:?} {method} on {} as {}", node.kind, pairs.join(" and "), names(&node.key))
 }
 
 fn aggregation(node: &Aggregation) -> String {
