@@ -301,7 +301,7 @@ fn make_task(
             let standing = body.worker.output.standing();
             let task = env.scheduler.task(plan.lane, Box::new(body));
             env.watch(info.id, partition, &task);
-            turns.idleness.add(&task, standing);
+            turns.idleness.add(&task, standing, &progress);
             if let Some(order) = &turns.order {
                 order.read_by(pipeline.sources.len(), &task);
             }

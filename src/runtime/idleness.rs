@@ -11,6 +11,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 
 use super::exchange::Inbox;
+use super::pipeline::Progress;
 use super::scheduler::Task;
 
 /// A source as the stage behind it knows it.
@@ -22,16 +23,30 @@ pub(super) struct Standing {
     pub(super) inboxes: Vec<(Arc<Inbox>, usize)>,
 }
 
+struct Source {
+    task: Weak<Task>,
+    standing: Standing,
+    progress: Arc<Progress>,
+}
+
+impl Source {
+    /// True unless it has read everything that it may read so far, whatever woke it.
+    fn may_read(&self) -> bool {
+        self.progress.read.load(Ordering::SeqCst) < self.progress.limit.load(Ordering::SeqCst)
+    }
+}
+
 /// The sources of a pipeline. The lock makes resting and being called back exclude each other.
 #[derive(Default)]
 pub(super) struct Idleness {
-    sources: Mutex<Vec<(Weak<Task>, Standing)>>,
+    sources: Mutex<Vec<Source>>,
 }
 
 impl Idleness {
     /// Enters the next source of the pipeline.
-    pub(super) fn add(&self, task: &Arc<Task>, standing: Standing) {
-        self.sources.lock().push((Arc::downgrade(task), standing));
+    pub(super) fn add(&self, task: &Arc<Task>, standing: Standing, progress: &Arc<Progress>) {
+        let (task, progress) = (Arc::downgrade(task), Arc::clone(progress));
+        self.sources.lock().push(Source { task, standing, progress });
     }
 
     /// Has a source rest by `rest`, unless it was woken since it found nothing.
@@ -46,9 +61,11 @@ impl Idleness {
     pub(super) fn call_back(&self, me: usize) {
         let sources = self.sources.lock();
         let others = sources.iter().enumerate().filter(|(index, _)| *index != me);
-        for (_, (task, standing)) in others {
+        for (_, source) in others {
+            let standing = &source.standing;
             if standing.is_idle.load(Ordering::SeqCst)
-                && let Some(task) = task.upgrade()
+                && source.may_read()
+                && let Some(task) = source.task.upgrade()
                 && task.is_awake()
             {
                 standing.is_idle.store(false, Ordering::SeqCst);
