@@ -57,6 +57,17 @@ impl Idleness {
         }
     }
 
+    /// Before source `me` reads: true if a source behind it is idle and was woken. Its next step tells whether that was
+    /// for nothing, and then rows need not wait for it. Of two sources only the first one lets the other go before.
+    pub(super) fn is_soon_known(&self, me: usize) -> bool {
+        let sources = self.sources.lock();
+        sources.iter().skip(me + 1).any(|source| {
+            source.standing.is_idle.load(Ordering::SeqCst)
+                && source.may_read()
+                && source.task.upgrade().is_some_and(|task| task.is_awake())
+        })
+    }
+
     /// Before the rows of source `me` are dealt: other sources that are idle and may have records are waited for.
     pub(super) fn call_back(&self, me: usize) {
         let sources = self.sources.lock();

@@ -125,6 +125,10 @@ impl SourceTask {
             self.report(owner, false, false);
             return Ok(Ran::IDLE);
         }
+        if self.idleness.is_soon_known(self.source) {
+            self.report(owner, false, false);
+            return Ok(Ran::AGAIN);
+        }
         let read = {
             let gate = Arc::clone(&self.worker.gate);
             let turn = if gate.is_careful() { gate.take_turn() } else { None };
