@@ -109,7 +109,7 @@ struct Case {
     expected: fn(&Tables) -> Held,
 }
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 11] = [
     Case {
         statements: "CREATE TABLE t WITH (kafka_topic='t') AS SELECT l.k AS k, f, v, w FROM l JOIN r ON l.f = r.id;",
         expected: |tables| {
@@ -200,6 +200,25 @@ const CASES: [Case; 9] = [
             let mut held = grouped(rows, |n, s, _| if n > 1 { format!("{{\"S\":{s}}}") } else { String::new() });
             held.retain(|_, row| !row.is_empty());
             held
+        },
+    },
+    // A join on the primary key, and one on a foreign key behind it.
+    Case {
+        statements: "CREATE TABLE t WITH (kafka_topic='t') AS
+                       SELECT l.k AS k, v, u, w FROM l JOIN m ON l.k = m.k JOIN r ON l.f = r.id;",
+        expected: |tables| {
+            let rows = tables.with_right(0).filter_map(|(k, _, v, w)| Some((k, v, *tables.m.get(k)?, w?)));
+            rows.map(|(k, v, u, w)| (format!("\"{k}\""), format!("{{\"V\":{v},\"U\":{u},\"W\":{w}}}"))).collect()
+        },
+    },
+    // The same with the foreign key in the other table, and an aggregate on top.
+    Case {
+        statements: "CREATE TABLE t WITH (kafka_topic='t') AS SELECT w, COUNT(*) AS n, SUM(v) AS s, MAX(v) AS hi
+                       FROM l JOIN m ON l.k = m.k JOIN r ON m.u = r.id GROUP BY w HAVING COUNT(*) > 0;",
+        expected: |tables| {
+            let right = |k| tables.r.get(tables.m.get(k)?).copied();
+            let rows = tables.l.iter().filter_map(|(k, (_, v))| Some((right(k)?, *v)));
+            grouped(rows, |n, s, hi| format!("{{\"N\":{n},\"S\":{s},\"HI\":{hi}}}"))
         },
     },
     // Two foreign-key joins, one on top of the other's table, and an aggregate by another column of that.
