@@ -125,7 +125,11 @@ impl PushQuery {
             let next = if starts_late { end } else { first };
             Start { next, stream_time: None, until: definition.until_end.then_some(end) }
         };
-        let pipeline = build::pipeline(
+        // An append may wake a task before the pipeline is whole: until then whoever ends waits for this lock. The query
+        // is known before, so that its end finds it.
+        env.pushes.lock().insert(definition.id.clone(), Arc::clone(&query));
+        let mut control = query.control.lock();
+        let built = build::pipeline(
             env,
             Plan {
                 query: &QueryId(definition.id.clone()),
@@ -143,13 +147,22 @@ impl PushQuery {
                 client: Some(&client),
             },
             &mut start_of,
-        )?;
-        if let Some(error) = refused {
-            return Err(error.into());
-        }
+        );
+        let built = match refused {
+            Some(error) => Err(error.into()),
+            None => built.map_err(RuntimeError::from),
+        };
+        let pipeline = match built {
+            Ok(pipeline) => pipeline,
+            Err(error) => {
+                drop(control);
+                env.pushes.lock().remove(&definition.id);
+                return Err(error);
+            }
+        };
         let sources: Vec<_> = pipeline.sources.iter().map(|source| Arc::clone(&source.task)).collect();
-        *query.control.lock() = Control { running: pipeline.tasks.len(), pipeline: Some(pipeline) };
-        env.pushes.lock().insert(definition.id, query);
+        *control = Control { running: pipeline.tasks.len(), pipeline: Some(pipeline) };
+        drop(control);
         if definition.limit == Some(0) {
             client.finish(RowEvent::LimitReached);
         }
