@@ -107,15 +107,6 @@ fn foreign_keys_take_rows_to_the_right_table_and_back() {
 }
 
 #[test]
-fn joins_of_streams_with_tables_wait_to_be_built() {
-    refused(
-        "CREATE STREAM o AS SELECT t.id, z FROM a JOIN t ON a.v + 1 = t.id",
-        Code::NotImplemented,
-        "JOIN of a stream with a table",
-    );
-}
-
-#[test]
 fn rows_of_joined_streams_need_a_key() {
     check_stages(
         "CREATE STREAM o AS SELECT rowkey, x FROM a FULL OUTER JOIN b WITHIN 1 HOUR ON a.id = b.id",
