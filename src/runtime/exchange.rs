@@ -39,7 +39,7 @@ pub(super) enum Message {
     /// Rows.
     Changes(ChangeBatch, Ranks),
     /// Stream time of the upstream task, and whether it is idle: then nobody waits for it.
-    Mark { stream_time: Option<StreamTime>, idle: bool, rank: Rank },
+    Mark { stream_time: Option<StreamTime>, idle: bool },
     /// The epoch ends here.
     Barrier(Epoch, Rank),
 }
@@ -245,7 +245,7 @@ impl Inbox {
             state.turn = (index + 1) % queues;
             match message {
                 Message::Changes(batch, _) => return Some(self.take_rows(guard, index, batch)),
-                Message::Mark { stream_time, idle, .. } => return Some(state.take_mark(index, stream_time, idle)),
+                Message::Mark { stream_time, idle } => return Some(state.take_mark(index, stream_time, idle)),
                 Message::Barrier(epoch, _) => {
                     if let Some(barrier) = state.take_barrier(index, epoch) {
                         return Some(barrier);
@@ -284,7 +284,7 @@ impl Inbox {
             let queue = &mut guard.queues[index];
             match queue.messages.front() {
                 Some(Message::Changes(..)) => break (index, rank),
-                Some(Message::Mark { stream_time, idle, .. }) => {
+                Some(Message::Mark { stream_time, idle }) => {
                     let (stream_time, idle) = (*stream_time, *idle);
                     queue.messages.pop_front();
                     guard.current = Some(rank);
@@ -348,7 +348,9 @@ impl Queues {
         free.filter_map(|(index, queue)| {
             let rank = match queue.messages.front()? {
                 Message::Changes(batch, ranks) => ranks.of(batch.meta.offset[queue.taken]).rank,
-                Message::Mark { rank, .. } | Message::Barrier(_, rank) => *rank,
+                // At once: a mark may have been passed on before rows of lower ranks, and must not hide them.
+                Message::Mark { .. } => Rank::default(),
+                Message::Barrier(_, rank) => *rank,
             };
             Some((rank, index))
         })
@@ -565,8 +567,8 @@ impl Dealer {
 
     fn mark(&self) {
         for (inbox, queue) in &self.inboxes {
-            let (idle, rank) = (self.idle.load(Ordering::SeqCst), self.ranks.last());
-            inbox.put(*queue, Message::Mark { stream_time: self.stream_time, idle, rank });
+            let idle = self.idle.load(Ordering::SeqCst);
+            inbox.put(*queue, Message::Mark { stream_time: self.stream_time, idle });
         }
     }
 }
@@ -632,7 +634,7 @@ mod tests {
     fn shard_time_is_the_minimum_over_tasks_that_are_not_idle() {
         let inbox = inbox(2);
         let mark = |queue, time, idle| {
-            inbox.put(queue, Message::Mark { stream_time: Some(EventTime(time)), idle, rank: Rank::default() });
+            inbox.put(queue, Message::Mark { stream_time: Some(EventTime(time)), idle });
             drain(&inbox).concat()
         };
         assert_eq!(mark(0, 10, false), "time ?");
