@@ -272,13 +272,13 @@ impl Share {
                 owned.push((slot, key, record.value));
             }
         }
-        let is_last = |(nth, (slot, key, _)): &(usize, (Slot, &[u8], _))| last.get(&(*slot, *key)) == Some(nth);
-        let row = |(_, (slot, key, value)): (usize, (Slot, &[u8], Option<&[u8]>))| StateRow {
-            slot,
-            key: records.share(key),
-            value: value.map(|value| records.share(value)),
-        };
-        Ok(owned.into_iter().enumerate().filter(is_last).map(row).collect())
+        let mut rows = Vec::with_capacity(last.len());
+        for (nth, (slot, key, value)) in owned.into_iter().enumerate() {
+            if last.get(&(slot, key)) == Some(&nth) {
+                rows.push(StateRow { slot, key: records.share(key), value: value.map(|value| records.share(value)) });
+            }
+        }
+        Ok(rows)
     }
 }
 

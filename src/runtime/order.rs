@@ -211,7 +211,14 @@ impl Order {
     /// Makes the next round if it can be made, and wakes the sources that have a part in it, except `me`.
     pub(super) fn make_round(&self, me: usize, epoch: Epoch, gate: &Gate) {
         let mut guard = self.state.lock();
-        if gate.is_paused() || gate.wants_barrier(epoch) || gate.refuses(epoch) || !guard.is_ready(me) {
+        if gate.is_paused() || gate.wants_barrier(epoch) || gate.refuses(epoch) || !guard.is_ready() {
+            return;
+        }
+        let awake = guard.awake(me);
+        if !awake.is_empty() {
+            drop(guard);
+            // One that is at the end of its step would rest otherwise, and nobody tried again.
+            awake.iter().for_each(Task::wake);
             return;
         }
         guard.make_round();
@@ -243,18 +250,23 @@ impl Order {
 
 impl State {
     /// True if the heads of all sources are known, and the round before is dealt.
-    fn is_ready(&self, me: usize) -> bool {
-        self.sources.iter().enumerate().all(|(index, source)| {
-            // One that was woken since it was dry may have records by now: it looks, and tries again.
-            let is_awake = || index != me && source.task.upgrade().is_some_and(|task| task.is_awake());
+    fn is_ready(&self) -> bool {
+        self.sources.iter().all(|source| {
             source.grant.is_none()
                 && match source.head {
                     Head::Unknown => false,
                     Head::Ended => true,
-                    Head::Dry => source.barriers == self.barriers && !is_awake(),
-                    Head::Rows { .. } => source.barriers == self.barriers,
+                    Head::Dry | Head::Rows { .. } => source.barriers == self.barriers,
                 }
         })
+    }
+
+    /// The sources but `me` that were dry when they looked last and may have been woken since: they may have records by
+    /// now.
+    fn awake(&self, me: usize) -> Vec<Arc<Task>> {
+        let dry =
+            self.sources.iter().enumerate().filter(|(index, source)| *index != me && matches!(source.head, Head::Dry));
+        dry.filter_map(|(_, source)| source.task.upgrade()).filter(|task| task.is_awake()).collect()
     }
 
     /// Takes rows by the times at the heads until one source has none left in its hands.

@@ -33,6 +33,9 @@ use super::decode::SourceDecoder;
 /// Chunks that a ring holds.
 const MAX_CHUNKS: usize = 8;
 
+/// A chunk for the ring, or why there is none.
+type ReadForAll = Result<Arc<Shared>, Box<Read>>;
+
 /// The readers of all partitions.
 #[derive(Default)]
 pub(super) struct SharedReaders {
@@ -131,7 +134,7 @@ impl Subscription {
             Some(shared) => shared,
             None => match reader.read(log, wish)? {
                 Ok(Ok(shared)) => shared,
-                Ok(Err(nothing)) => return Some(Ok(nothing)),
+                Ok(Err(nothing)) => return Some(Ok(*nothing)),
                 Err(error) => return Some(Err(error)),
             },
         };
@@ -241,7 +244,7 @@ impl Reader {
 
     /// Reads a chunk that is not in the ring, for the ring, or tells why there is none; `None` if it is not worth
     /// sharing.
-    fn read(&mut self, log: &dyn TopicLog, wish: Wish) -> Option<Result<Result<Arc<Shared>, Read>, TopicError>> {
+    fn read(&mut self, log: &dyn TopicLog, wish: Wish) -> Option<Result<ReadForAll, TopicError>> {
         let near = i64::try_from(wish.records * MAX_CHUNKS).unwrap_or(i64::MAX);
         let furthest = self.subscribers.values().map(|subscriber| subscriber.position).max().unwrap_or(wish.from);
         let company = self
@@ -259,7 +262,7 @@ impl Reader {
         }
         let read = self.cursor.as_mut()?.next(log, wish, |_| false);
         Some(read.map(|read| match read {
-            Read::Dry | Read::Later => Err(read),
+            Read::Dry | Read::Later => Err(Box::new(read)),
             Read::Chunk(chunk) => {
                 let shared = Arc::new(Shared { columns: self.union.columns.clone(), chunk });
                 self.ring.push_back(Arc::clone(&shared));

@@ -31,6 +31,9 @@ const UNUSED: Duration = Duration::from_secs(30);
 /// While it waits, a read looks this often whether its topic is still there.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// Readers of one partition wait for each other only.
+type SharedPlaces = Arc<Mutex<Places>>;
+
 /// The partitions that are read.
 pub(super) struct Reader {
     // fixed
@@ -39,7 +42,7 @@ pub(super) struct Reader {
     kept: Arc<AtomicUsize>,
     // changing
     lanes: Mutex<Vec<Arc<BaseConsumer<Log>>>>,
-    partitions: Mutex<HashMap<(TopicId, Partition), Arc<Mutex<Places>>>>,
+    partitions: Mutex<HashMap<(TopicId, Partition), SharedPlaces>>,
     listeners: Arc<RwLock<Vec<OnAppend>>>,
 }
 
@@ -216,7 +219,7 @@ impl Reader {
     }
 
     /// The partition's places, made when it is read for the first time.
-    fn places(&self, topic: TopicId, partition: Partition) -> Result<Arc<Mutex<Places>>, TopicError> {
+    fn places(&self, topic: TopicId, partition: Partition) -> Result<SharedPlaces, TopicError> {
         if let Some(places) = self.partitions.lock().get(&(topic, partition)) {
             return Ok(Arc::clone(places));
         }

@@ -181,12 +181,12 @@ impl MemoryLog {
 
     fn commit(&self, owner: Option<(&str, u64)>, transaction: &Transaction, done: OnCommit) {
         let fault = self.faults.take(owner.map(|(id, _)| id));
-        if let Some((id, generation)) = owner {
-            if let Some(held) = &mut *self.held.lock() {
-                let (id, transaction) = (id.to_owned(), transaction.clone());
-                held.push(Box::new(move |log| log.apply_or(fault, Some((&id, generation)), &transaction, done)));
-                return;
-            }
+        if let Some((id, generation)) = owner
+            && let Some(held) = &mut *self.held.lock()
+        {
+            let (id, transaction) = (id.to_owned(), transaction.clone());
+            held.push(Box::new(move |log| log.apply_or(fault, Some((&id, generation)), &transaction, done)));
+            return;
         }
         self.apply_or(fault, owner, transaction, done);
     }

@@ -53,6 +53,8 @@ struct LeftRow {
 #[derive(Debug, Default)]
 struct ForeignKey {
     right: Option<Box<[u8]>>,
+    /// The right row is not what was handed over last.
+    is_right_changed: bool,
     lefts: Vec<GroupNumber>,
     /// True if `lefts` are in the order of their keys.
     is_sorted: bool,
@@ -190,6 +192,7 @@ impl Subscriptions {
     pub(super) fn set_right(&mut self, foreign: GroupNumber, row: Option<&[u8]>, time: EventTime) -> bool {
         self.foreign_table.touch(foreign, time);
         self.foreign_table.set_event_time(foreign, time);
+        self.foreign[foreign as usize].is_right_changed = true;
         self.keep_right(foreign, row)
     }
 
@@ -261,8 +264,10 @@ impl Subscriptions {
         let dirty = self.foreign_table.take_dirty();
         let keys = self.foreign_table.encoded_keys(&dirty);
         for (foreign, key) in dirty.iter().zip(keys.iter()) {
-            let entry = &self.foreign[*foreign as usize];
-            if entry.right.is_some() || self.foreign_table.is_saved(*foreign) {
+            // Groups are marked by changes of left rows too.
+            let entry = &mut self.foreign[*foreign as usize];
+            let is_changed = std::mem::take(&mut entry.is_right_changed);
+            if is_changed && (entry.right.is_some() || self.foreign_table.is_saved(*foreign)) {
                 let value = entry.right.as_deref().map(|row| value(self.foreign_table.event_time(*foreign), row));
                 let slot = self.foreign_table.slot(*foreign);
                 capture.state.push(StateRow { slot, key: [&[RIGHT], key].concat().into(), value });

@@ -284,12 +284,16 @@ impl Net {
         }
     }
 
-    /// An epoch ends; nothing waits.
-    fn barrier(&mut self) {
+    /// An epoch ends; nothing waits. How many rows of state the tasks of the join handed over.
+    fn barrier(&mut self) -> usize {
         assert!(self.waiting().is_empty());
+        let mut joined = 0;
         for ((at, _), task) in &mut self.tasks {
             let mut capture = Capture::default();
             task.operators.iter_mut().for_each(|operator| operator.on_barrier(&mut capture));
+            if *at == At::Join {
+                joined += capture.state.len();
+            }
             let changelog = self.changelogs.entry(*at).or_default();
             for row in capture.state {
                 let key = (row.slot, row.key.to_vec());
@@ -299,6 +303,7 @@ impl Net {
                 };
             }
         }
+        joined
     }
 
     /// State changes of a task that nobody takes are thrown away, whatever is under way: queries of clients do that.
@@ -479,6 +484,23 @@ fn state_goes_on_after_a_restart() {
             ("R 7 71 @8", ""),
         ],
     );
+}
+
+#[test]
+fn a_change_of_a_left_row_hands_over_that_row_alone() {
+    let mut net = Net::new(JoinKind::Inner, Encoding::Upsert, 1);
+    let mut handed_over = |texts: &[&str]| {
+        texts.iter().for_each(|text| net.give(&[change(text)]));
+        net.settle();
+        net.barrier()
+    };
+    assert_eq!(handed_over(&["L a 7 1 @1", "R 7 1 @2"]), 2);
+    assert_eq!(handed_over(&["L a 7 2 @3"]), 1);
+    assert_eq!(handed_over(&["R 7 - @4"]), 1);
+    // The right row is gone, and that is known.
+    assert_eq!(handed_over(&["L a 7 3 @5"]), 1);
+    assert_eq!(handed_over(&["R 7 2 @6"]), 1);
+    assert_eq!(handed_over(&["L a - @7", "R 7 - @7"]), 2);
 }
 
 #[test]

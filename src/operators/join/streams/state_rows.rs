@@ -35,7 +35,7 @@ const TIME: u8 = 0;
 const ROWS: u8 = 1;
 const MATCHED: u8 = 3;
 
-/// How many pieces are taken back at one barrier: many are over at once, when a segment is.
+/// How many pieces a barrier takes back at least: many are over at once, when a segment is.
 const MOST_GONE: usize = 16_384;
 
 /// A piece that was handed over.
@@ -95,8 +95,9 @@ impl StateWriter {
     /// Hands over what changed since the last call.
     pub(super) fn capture(&mut self, store: &mut StreamStore, capture: &mut Capture) {
         self.restored.clear();
-        let gone = store.gone.chunks.len().saturating_sub(MOST_GONE);
-        for (start, chunk) in store.gone.chunks.split_off(gone) {
+        // A share of a backlog, so that it is bounded however many pieces a barrier adds.
+        let backlog = store.gone.chunks.len();
+        for (start, chunk) in store.gone.chunks.drain(..backlog.min(MOST_GONE.max(backlog / 4))) {
             let key = key_of(start, chunk).into();
             capture.state.push(StateRow { slot: chunk.slot, key, value: None });
         }
