@@ -8,7 +8,7 @@ use super::definition::{self, Settings};
 use super::ksqldb_names::{self, Property};
 
 /// Variables of the environment that begin like settings and are none: they steer tests and benches.
-const NOT_SETTINGS: [&str; 10] = [
+const NOT_SETTINGS: &[&str] = &[
     "THALWEG_UPDATE",
     "THALWEG_KILLS",
     "THALWEG_SEEDS",
@@ -19,6 +19,7 @@ const NOT_SETTINGS: [&str; 10] = [
     "THALWEG_KAFKA_CACHE",
     "THALWEG_KAFKA_FOLDER",
     "THALWEG_KAFKA_JAVA",
+    "THALWEG_KAFKA_KILLS",
     "THALWEG_KAFKA_VERSION",
 ];
 
