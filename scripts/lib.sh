@@ -15,3 +15,6 @@ need() {
 
 need cargo "Install Rust 1.95 or later with rustup: https://rustup.rs"
 need cc "Install a C compiler and linker: 'apt-get install build-essential', or Xcode's command line tools."
+# For the client of Kafka and its TLS, which are built from source.
+need make "Install it: 'apt-get install build-essential', or Xcode's command line tools."
+need perl "Install it: 'apt-get install perl'."
