@@ -159,6 +159,11 @@ pub(super) fn check_pull(query: &Query, ctx: &PlanContext<'_>) -> Result<(), Dia
         let error = if is_ksqldb(ctx) {
             Diagnostic::new(Code::Unsupported, format!("pull queries do not support {clause}"))
                 .with_hint("Add EMIT CHANGES to make it a push query.")
+        } else if clause == "JOIN" {
+            // Every other join is planned as any SQL.
+            Diagnostic::new(Code::Unsupported, "WITHIN joins streams as they come, not in a pull query").with_hint(
+                "Add EMIT CHANGES to follow the join, or leave WITHIN out and compare the ROWTIME of both sides.",
+            )
         } else {
             Diagnostic::not_implemented(format!("{clause} in a pull query"))
         };

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::graph::{
-    Aggregation, AggregationWindow, Input, JoinMethod, Joining, OperatorGraph, OperatorKind, Output, ProjectColumn,
-    SinkOutput, SourceColumn, SourceInput, TimestampColumn, WindowShape,
+    Aggregation, AggregationWindow, Input, JoinKind, JoinMethod, Joining, OperatorGraph, OperatorKind, Output,
+    ProjectColumn, SinkOutput, SourceColumn, SourceInput, TimestampColumn, WindowShape,
 };
 use super::plan::Plan;
 use crate::expressions::EdgeSchema;
@@ -93,7 +93,7 @@ fn joining(node: &Joining) -> String {
         node.left_key.iter().zip(&node.right_key).map(|(left, right)| format!("{left} = {right}")).collect();
     let method = match &node.method {
         JoinMethod::Streams { before_ms, after_ms, grace_ms, waits } => {
-            let waits = if *waits { "; rows without partner wait" } else { "" };
+            let waits = if *waits && node.kind != JoinKind::Inner { "; rows without partner wait" } else { "" };
             format!("streams within ({before_ms} ms, {after_ms} ms), kept for {grace_ms} ms more{waits},")
         }
         JoinMethod::StreamTable => "stream with table".to_owned(),
