@@ -98,7 +98,7 @@ impl RunningServer {
         served?;
         closed?;
         drop((doors, engine));
-        drop(storage);
+        storage.log.close();
         Ok(())
     }
 }

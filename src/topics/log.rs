@@ -208,4 +208,8 @@ pub trait TopicLog: Send + Sync {
     fn trouble(&self) -> Option<String> {
         None
     }
+
+    /// Writes what was handed over, ends, and gives free what it holds, so that another may open it; takes nothing in
+    /// after. Without it all of that happens soon after the last owner let go of the log.
+    fn close(&self) {}
 }

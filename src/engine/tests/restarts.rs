@@ -106,7 +106,7 @@ fn a_changelog_is_compacted_and_read_back_at_the_next_start() {
         println!("{keys} keys aggregated in {:?}, changelog {:?}", started.elapsed(), changelog(&log));
     }
     engine.shutdown();
-    drop((engine, log));
+    log.close();
     let (log, engine) = reopen(folder.path());
     engine.shutdown();
     drop(engine);
@@ -115,7 +115,7 @@ fn a_changelog_is_compacted_and_read_back_at_the_next_start() {
     let (records, bytes) = changelog(&log);
     println!("compacted in {:?}: {records} records, {bytes} bytes", started.elapsed());
     assert_eq!(records, keys);
-    drop(log);
+    log.close();
 
     let (log, engine) = reopen(folder.path());
     let state = engine.query_metrics()[0].state_bytes;

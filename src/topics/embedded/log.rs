@@ -108,22 +108,6 @@ impl EmbeddedLog {
         self.shared.clean(Effort::Full)
     }
 
-    /// Writes what was handed over, flushes, ends the threads and gives the folder free; nothing is taken in after.
-    pub(super) fn end(&self) {
-        self.shared.queue.close();
-        self.shared.alarm.end();
-        self.shared.flush_alarm.end();
-        let threads = std::mem::take(&mut *self.threads.lock());
-        for thread in threads {
-            // The last owner may be an answer, which runs on the writer's thread: that one ends by itself.
-            if thread.thread().id() != thread::current().id() && thread.join().is_err() {
-                tracing::error!("a thread of the log panicked");
-            }
-        }
-        self.shared.forget_listeners();
-        self.lock.lock().take();
-    }
-
     #[cfg(test)]
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
@@ -137,7 +121,7 @@ fn system_ms() -> i64 {
 
 impl Drop for EmbeddedLog {
     fn drop(&mut self) {
-        self.end();
+        self.close();
     }
 }
 
@@ -233,5 +217,20 @@ impl TopicLog for EmbeddedLog {
 
     fn trouble(&self) -> Option<String> {
         self.shared.trouble()
+    }
+
+    fn close(&self) {
+        self.shared.queue.close();
+        self.shared.alarm.end();
+        self.shared.flush_alarm.end();
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for thread in threads {
+            // The last owner may be an answer, which runs on the writer's thread: that one ends by itself.
+            if thread.thread().id() != thread::current().id() && thread.join().is_err() {
+                tracing::error!("a thread of the log panicked");
+            }
+        }
+        self.shared.forget_listeners();
+        self.lock.lock().take();
     }
 }

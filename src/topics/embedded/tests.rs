@@ -74,7 +74,7 @@ impl Subject for Folder {
     fn reopen(&mut self) {
         // The suite may hold the old log: it ends when its threads are told to, like a process that is killed.
         if let Some(log) = self.log.take() {
-            log.end();
+            log.close();
         }
         self.open();
     }
