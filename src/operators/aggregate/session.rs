@@ -201,6 +201,8 @@ impl SessionAggregate {
 
     /// Forgets a session that is no longer looked for: the row begins another one with the same bounds.
     fn forget_hidden(&mut self, input: &ChangeBatch, row: u32, hidden: GroupNumber, out: &mut Output) {
+        // The new session may have grown, and say nothing of these bounds, when held back results leave.
+        self.touch(hidden);
         if self.changelog {
             self.delete_joined(input, row, &[hidden], &mut Segment::default(), out);
         }

@@ -336,6 +336,23 @@ fn coalesced_sessions_delete_what_no_longer_holds() {
     );
 }
 
+/// Rows of one key between which another row moves the time: the second does not find the session of the first, begins
+/// one of the same bounds, and the third makes it grow.
+#[test]
+fn a_coalesced_session_in_the_place_of_an_old_one_deletes_its_result_when_it_grows() {
+    let check = |encoding: Encoding, expected: &str| {
+        let mut run = Run::new(Setup { encoding, ..sessions(6, 0, Emission::Coalesced) });
+        run.rows("+ a 1 @11; + b 1 @17");
+        run.barrier();
+        run.rows("+ a 2 @11; + a 3 @17");
+        run.barrier();
+        assert_eq!(run.out.join("; "), expected);
+    };
+    let first = "+ a 1 1 1 null [11,11] @11; + b 1 1 1 null [17,17] @17";
+    check(Encoding::Upsert, &format!("{first}; - a [11,11] @11; + a 2 5 3 2 [11,17] @17"));
+    check(Encoding::Changelog, &format!("{first}; - a 1 1 1 null [11,11] @11; + a 2 5 3 2 [11,17] @17"));
+}
+
 #[test]
 fn rows_from_before_1970_and_from_the_far_future_do_no_harm() {
     check(
