@@ -14,7 +14,6 @@ const ENOUGH_RECORDS: usize = 8 << 10;
 /// Collects batches of one partition, in offset order.
 #[derive(Debug)]
 pub(super) struct Gather {
-    from: Offset,
     max_bytes: usize,
     pieces: Vec<RecordBlock>,
     bytes: usize,
@@ -26,7 +25,7 @@ pub(super) struct Gather {
 impl Gather {
     /// For a read from `from` on, of about `max_bytes`.
     pub(super) fn new(from: Offset, max_bytes: usize) -> Self {
-        Self { from, max_bytes, pieces: vec![], bytes: 0, records: 0, next: from, is_full: false }
+        Self { max_bytes, pieces: vec![], bytes: 0, records: 0, next: from, is_full: false }
     }
 
     /// True if the next batch, of about `bytes` bytes, should be pushed too.
@@ -54,13 +53,14 @@ impl Gather {
         self.is_full = true;
     }
 
-    /// Takes a batch that covers the offsets up to `next`.
+    /// Takes a batch that covers the offsets up to `next`. It may begin before where to read on: batches that were
+    /// gathered may have become part of it since.
     pub(super) fn push(&mut self, block: &RecordBlock, next: Offset) {
-        let block = block.skip(block.row_at(self.from));
+        let block = block.skip(block.row_at(self.next));
         let rows = block.rows_within(self.max_bytes.saturating_sub(self.bytes));
         let whole = rows == block.len();
         let block = if whole { block } else { block.slice(0..rows) };
-        self.next = if whole { next.max(self.from) } else { block.get(rows - 1).offset.next() };
+        self.next = if whole { next.max(self.next) } else { block.get(rows - 1).offset.next() };
         if !block.is_empty() {
             self.bytes += block.data_bytes();
             self.records += block.len();
@@ -81,5 +81,38 @@ impl Gather {
             self.pieces.pop().unwrap_or_default()
         };
         Fetch { records, next: self.next, end }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Gather;
+    use crate::types::{EventTime, Offset, RecordBlock, RecordBlockBuilder, RecordView};
+
+    /// Records at the offsets from `first` to before `next`.
+    fn block(first: i64, next: i64) -> RecordBlock {
+        let mut builder = RecordBlockBuilder::default();
+        for offset in first..next {
+            let record = RecordView {
+                offset: Offset(offset),
+                timestamp: EventTime(0),
+                key: None,
+                value: Some(b"v"),
+                headers: &[],
+            };
+            builder.push(record);
+        }
+        builder.finish()
+    }
+
+    #[test]
+    fn batches_that_were_merged_while_they_were_read_give_each_record_once() {
+        let mut gather = Gather::new(Offset(1), 1 << 20);
+        for (first, next) in [(0, 2), (0, 5), (3, 5), (4, 8)] {
+            gather.push(&block(first, next), Offset(next));
+        }
+        let fetch = gather.finish(Offset(9));
+        let offsets: Vec<i64> = fetch.records.iter().map(|record| record.offset.0).collect();
+        assert_eq!((offsets, fetch.next), ((1..8).collect(), Offset(8)));
     }
 }
