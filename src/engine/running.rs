@@ -10,8 +10,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::catalog::{QueryId, Source};
-use crate::runtime::{QueryCounters, QueryDefinition, QueryState, QueryStatus, Runtime, RuntimeError};
-use crate::telemetry::QueryMetrics;
+use crate::runtime::{
+    QueryCounters, QueryDefinition, QueryState, QueryStatus, Runtime, RuntimeError, SourceProgress, group_name,
+};
+use crate::telemetry::{KafkaMetrics, PartitionMetrics, QueryMetrics};
 
 use super::command::{QueryAction, StoredQuery};
 use super::database::Engine;
@@ -176,14 +178,9 @@ impl Engine {
     pub(super) fn query_positions(&self, id: &QueryId) -> BTreeMap<String, Vec<PartitionOffsets>> {
         let mut positions: BTreeMap<String, Vec<PartitionOffsets>> = BTreeMap::new();
         for source in self.status_of(id).map(|status| status.sources).unwrap_or_default() {
-            let ranges = match self.log.topic(&source.topic) {
-                Ok(Some(topic)) => self.log.offsets(topic.id).unwrap_or_default(),
-                Ok(None) | Err(_) => Vec::new(),
-            };
-            let range = usize::try_from(source.partition.0).ok().and_then(|index| ranges.get(index));
             positions.entry(source.topic).or_default().push(PartitionOffsets {
                 partition: source.partition.0,
-                log_start_offset: range.map_or(0, |range| range.start.0),
+                log_start_offset: source.start.0,
                 log_end_offset: source.end.0,
                 consumer_offset: source.next.0,
             });
@@ -193,7 +190,7 @@ impl Engine {
 
     /// The name ksqlDB gives to a query's consumer group.
     pub(super) fn consumer_group(&self, id: &QueryId) -> String {
-        format!("_confluent-ksql-{}query_{id}", self.settings.service_id)
+        group_name(&self.settings.service_id, id)
     }
 
     /// Counters of every query that lives, by query id.
@@ -207,13 +204,15 @@ impl Engine {
                 let counters = status.as_ref().map(|status| status.counters).unwrap_or_default();
                 let state_bytes = status.as_ref().map_or(0, |status| status.state_bytes as u64);
                 let (restored_rows, restore_rows) = status.as_ref().and_then(|it| it.restoring).unwrap_or_default();
-                let lag = status.map_or(0, |status| status.sources.iter().map(|source| source.lag()).sum());
+                let sources = status.map(|status| status.sources).unwrap_or_default();
+                let lag = sources.iter().map(SourceProgress::lag).sum();
+                let partitions = sources.into_iter().map(of_source).collect();
                 let state = match self.query_state(id) {
                     "RUNNING" if restore_rows > 0 => "RESTORING",
                     state => state,
                 };
                 let counted = of_counters(id.to_string(), state, false, &counters);
-                QueryMetrics { lag, state_bytes, restored_rows, restore_rows, ..counted }
+                QueryMetrics { lag, partitions, state_bytes, restored_rows, restore_rows, ..counted }
             })
             .collect();
         let pushes = self.runtime.pushes();
@@ -222,6 +221,11 @@ impl Engine {
             ..of_counters(push.id, "RUNNING", true, &push.counters)
         }));
         metrics
+    }
+
+    /// What the clients of the Kafka cluster do; `None` without one.
+    pub fn kafka_metrics(&self) -> Option<KafkaMetrics> {
+        self.log.kafka_metrics()
     }
 
     /// The push queries that run, by id.
@@ -257,6 +261,12 @@ impl Engine {
     }
 }
 
+fn of_source(source: SourceProgress) -> PartitionMetrics {
+    let lag = source.lag();
+    let SourceProgress { topic, partition, next, .. } = source;
+    PartitionMetrics { topic, partition: partition.0, position: next.0, lag }
+}
+
 fn of_counters(query_id: String, state: &str, is_push: bool, counters: &QueryCounters) -> QueryMetrics {
     QueryMetrics {
         query_id,
@@ -264,10 +274,15 @@ fn of_counters(query_id: String, state: &str, is_push: bool, counters: &QueryCou
         is_push,
         records_in: counters.records_in,
         records_out: counters.records_out,
+        bytes_in: counters.bytes_in,
+        bytes_out: counters.bytes_out,
         batches: counters.batches,
         epochs: counters.epochs,
         commit_seconds: Duration::from_micros(counters.commit_micros_sum).as_secs_f64(),
+        commits_aborted: counters.commits_aborted,
+        commits_unknown: counters.commits_unknown,
         lag: 0,
+        partitions: Vec::new(),
         record_errors: counters.bad_records,
         failures: counters.failures,
         late_rows: counters.late_rows,

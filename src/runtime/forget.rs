@@ -37,6 +37,7 @@ impl Environment {
         for topic in changelogs.filter(|topic| topic.starts_with(&prefix) && is_changelog(&self.service_id, topic)) {
             self.delete_topic(&topic)?;
         }
+        self.forget_group(query);
         self.unforgotten.lock().remove(query);
         Ok(())
     }

@@ -164,6 +164,7 @@ impl Runtime {
                 env.appended(topic, partition);
             }
         }));
+        env.begin_to_show_groups();
         let mut workers = Vec::with_capacity(threads);
         for nth in 0..threads {
             let scheduler = Arc::clone(&env.scheduler);
@@ -385,6 +386,7 @@ impl Runtime {
         if rested.is_err() {
             tracing::warn!("queries did not come to rest in time; what they did not commit is done again");
         }
+        self.env.show_groups();
         self.env.scheduler.stop();
         self.take_down();
     }

@@ -31,9 +31,11 @@ pub struct SourceProgress {
     pub topic: String,
     /// Partition.
     pub partition: Partition,
+    /// The first offset that the partition still holds.
+    pub start: Offset,
     /// The first offset whose effect is not durable.
     pub next: Offset,
-    /// One past the last record of the partition.
+    /// One past the last committed record of the partition, as it was last learned; never before `next`.
     pub end: Offset,
 }
 
@@ -70,7 +72,7 @@ pub struct QueryStatus {
     pub epoch: Epoch,
     /// Why its last commit did not go through, while it is tried again: the log's trouble.
     pub trouble: Option<String>,
-    /// How far its sources are processed; empty while it is in ERROR.
+    /// How far its sources are processed. In ERROR before its first epoch: empty.
     pub sources: Vec<SourceProgress>,
     /// What it has done.
     pub counters: QueryCounters,

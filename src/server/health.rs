@@ -136,8 +136,12 @@ pub(super) async fn no_heartbeats() -> Response {
 /// `GET /metrics`.
 pub(super) async fn metrics(State(doors): State<Doors>) -> Result<Response, Refusal> {
     let started = doors.started();
-    let text =
-        doors.call(move |engine| telemetry::render(&engine.query_metrics(), &engine.table_metrics(), started)).await?;
+    let text = doors
+        .call(move |engine| {
+            let (queries, tables, kafka) = (engine.query_metrics(), engine.table_metrics(), engine.kafka_metrics());
+            telemetry::render(&queries, &tables, kafka.as_ref(), started)
+        })
+        .await?;
     Ok(([(CONTENT_TYPE, telemetry::METRICS_CONTENT_TYPE)], text).into_response())
 }
 

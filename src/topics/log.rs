@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{OffsetRange, TopicConfig, TopicId, TopicInfo};
+use crate::telemetry::KafkaMetrics;
 use crate::types::{Offset, Partition, RecordBlock};
 
 /// What a read gives.
@@ -48,6 +49,15 @@ pub enum CommitOutcome {
     Fenced,
     /// Perhaps done: only the log knows. Forget the memory and rebuild from the log.
     Unknown(String),
+}
+
+/// A reader that is shown to other programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReaderGroup {
+    /// The group's name.
+    pub name: String,
+    /// By partition: the first offset that is not read durably.
+    pub positions: Vec<(TopicId, Partition, Offset)>,
 }
 
 /// Called once with the answer, on any thread, perhaps before the call that hands it over returns; must not block and
@@ -158,6 +168,12 @@ pub trait TopicLog: Send + Sync {
     /// [`TopicError::UnknownTopic`] (also for an incarnation that is gone), storage.
     fn offsets(&self, topic: TopicId) -> Result<Vec<OffsetRange>, TopicError>;
 
+    /// What each partition held when that was last learned; asks nobody, and never waits for a broker. `None` if nothing
+    /// is known yet.
+    fn known_offsets(&self, topic: TopicId) -> Option<Vec<OffsetRange>> {
+        self.offsets(topic).ok()
+    }
+
     /// Committed records of one partition from `from` on, about `max_bytes` of them (at least one record if there is
     /// any; fewer than there are if more would mean copying). Never waits for records to come; past the end it
     /// answers no records. Before the end it moves on; where records lie on a broker it may wait for them to arrive.
@@ -203,6 +219,23 @@ pub trait TopicLog: Send + Sync {
     /// Appends outside of any owner's transaction (inserts, produce): atomic all the same, never fenced by a committer
     /// (on a cluster: by another server of the same service).
     fn append(&self, transaction: Transaction, done: OnCommit);
+
+    /// True if other programs can be shown where readers are: [`TopicLog::show_groups`].
+    fn shows_groups(&self) -> bool {
+        false
+    }
+
+    /// Shows other programs how far readers have come, as consumer groups. A courtesy: nothing is read back, it happens
+    /// some time later, and failures are only told in the log lines. Returns at once.
+    fn show_groups(&self, _groups: Vec<ReaderGroup>) {}
+
+    /// Shows a group no longer. As much a courtesy.
+    fn forget_group(&self, _name: &str) {}
+
+    /// What the clients of a cluster have done and how they do; `None` for our own logs.
+    fn kafka_metrics(&self) -> Option<KafkaMetrics> {
+        None
+    }
 
     /// Why the log takes no commits at the moment, as far as it knows without trying; `None` if it does.
     fn trouble(&self) -> Option<String> {

@@ -24,7 +24,8 @@ mod partitioner;
 mod topic;
 
 pub use log::{
-    CommitOutcome, Committer, Fetch, OnAppend, OnCommit, PartitionRecords, TopicError, TopicLog, Transaction,
+    CommitOutcome, Committer, Fetch, OnAppend, OnCommit, PartitionRecords, ReaderGroup, TopicError, TopicLog,
+    Transaction,
 };
 pub use partitioner::partition_for_key;
 pub use topic::{CleanupPolicy, OffsetRange, TopicConfig, TopicId, TopicInfo, check_topic_name};

@@ -9,13 +9,13 @@ use crate::planner::OperatorGraph;
 use crate::runtime::build::{self, Plan, Start};
 use crate::runtime::counters::Counters;
 use crate::runtime::environment::Environment;
-use crate::runtime::pipeline::Owner;
+use crate::runtime::pipeline::{Owner, SourceHandle};
 use crate::runtime::positions::SourceKey;
 use crate::runtime::processing_log::{Failed, ProcessingLogEntry};
 use crate::runtime::scheduler::Task;
 use crate::runtime::status::{QueryState, QueryStatus, SourceProgress};
 use crate::runtime::{BuildError, RuntimeError};
-use crate::topics::{TopicError, TopicInfo};
+use crate::topics::{TopicError, TopicId, TopicInfo};
 use crate::types::{Offset, Partition};
 
 use super::control::{Control, Failure};
@@ -293,26 +293,47 @@ impl Query {
         state_of(&self.control.lock())
     }
 
-    /// What the query does, and has done.
+    /// Where it is durably in the partitions that it reads; nothing before its first epoch.
+    pub(in crate::runtime) fn durable_positions(&self) -> Vec<(TopicId, Partition, Offset)> {
+        let control = self.control.lock();
+        let positions = control.durable.positions.iter();
+        positions.map(|(source, position)| (source.topic, source.partition, position.next)).collect()
+    }
+
+    /// What the query does, and has done. Asks nobody: where its topics end is told as it was last learned.
     pub(in crate::runtime) fn status(&self) -> QueryStatus {
         let control = self.control.lock();
         let state = state_of(&control);
-        let mut ends = BTreeMap::new();
-        let sources = control.pipeline.as_ref().map_or(&[][..], |pipeline| &pipeline.sources);
-        let sources = sources
-            .iter()
-            .map(|source| {
-                let end = ends
-                    .entry(source.key.topic)
-                    .or_insert_with(|| self.env.log.offsets(source.key.topic).unwrap_or_default())
-                    .get(usize::try_from(source.key.partition.0).unwrap_or(0))
-                    .map_or(Offset(0), |range| range.end);
-                let next = control
-                    .durable
-                    .positions
-                    .get(&source.key)
-                    .map_or(Offset(source.progress.read.load(Ordering::SeqCst)), |position| position.next);
-                SourceProgress { topic: source.topic.clone(), partition: source.key.partition, next, end }
+        let mut ranges = BTreeMap::new();
+        let read = |source: &SourceHandle| {
+            let read = Offset(source.progress.read.load(Ordering::SeqCst));
+            let durable = control.durable.positions.get(&source.key).map(|position| position.next);
+            (source.topic.clone(), source.key, durable.unwrap_or(read))
+        };
+        let known: Vec<_> = match &control.pipeline {
+            Some(pipeline) => pipeline.sources.iter().map(read).collect(),
+            // While it does not run: as far as topics are told by name.
+            None => control
+                .durable
+                .positions
+                .iter()
+                .filter_map(|(key, at)| {
+                    let (name, ..) = control.first_offsets.iter().find(|(_, id, _)| *id == key.topic)?;
+                    Some((name.clone(), *key, at.next))
+                })
+                .collect(),
+        };
+        let sources = known
+            .into_iter()
+            .map(|(topic, key, next)| {
+                let range = ranges
+                    .entry(key.topic)
+                    .or_insert_with(|| self.env.log.known_offsets(key.topic).unwrap_or_default())
+                    .get(usize::try_from(key.partition.0).unwrap_or(0))
+                    .copied();
+                let partition = key.partition;
+                let (start, end) = range.map_or((next, next), |range| (range.start, range.end.max(next)));
+                SourceProgress { topic, partition, start, next, end }
             })
             .collect();
         let pipeline = control.pipeline.as_ref();

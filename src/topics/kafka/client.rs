@@ -11,11 +11,12 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use super::numbers::Counted;
 use crate::topics::TopicError;
 
-/// Writes a client's log lines to ours. A broker that is away is told once a client, at WARN.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Log;
+/// Writes a client's log lines to ours, and keeps its numbers. A broker that is away is told once a client, at WARN.
+#[derive(Debug)]
+pub(super) struct Log(pub(super) Counted);
 
 impl ClientContext for Log {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -24,6 +25,10 @@ impl ClientContext for Log {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "kafka client");
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.0.statistics(statistics);
     }
 }
 

@@ -11,12 +11,15 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::Client;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset as At, TopicPartitionList};
 
 use super::client::{Log, Refused, wait_for};
 use super::native::{Described, describe_topics};
+use super::numbers::{Counted, Numbers};
 use super::settings::KafkaSettings;
 use crate::topics::{CleanupPolicy, OffsetRange, TopicConfig, TopicError, TopicId, TopicInfo, check_topic_name};
 use crate::types::{Offset, Partition};
@@ -45,6 +48,7 @@ pub(super) struct Cluster {
     max_record_bytes: usize,
     // changing
     is_away: AtomicBool,
+    pub(super) numbers: Arc<Numbers>,
     known: Mutex<Known>,
     /// Where partitions end at least: behind what was committed here. A commit is answered before the markers that make
     /// it readable are written.
@@ -68,8 +72,10 @@ impl Cluster {
     /// A setting is not one of librdkafka's, or nobody answers in time.
     pub(super) fn connect(settings: &KafkaSettings) -> Result<Arc<Self>, TopicError> {
         let told = |error: rdkafka::error::KafkaError| Refused::from(error).told("connect to Kafka");
-        let admin = settings.admin().create_with_context(Log).map_err(told)?;
-        let asker: BaseConsumer<Log> = settings.consumer().create_with_context(Log).map_err(told)?;
+        let numbers = Arc::new(Numbers::default());
+        let context = || Log(Counted::new(&numbers));
+        let admin = settings.admin().create_with_context(context()).map_err(told)?;
+        let asker: BaseConsumer<Log> = settings.asker().create_with_context(context()).map_err(told)?;
         let cluster = Self {
             admin,
             asker,
@@ -77,6 +83,7 @@ impl Cluster {
             internal_replicas: settings.internal_replicas,
             max_record_bytes: settings.max_record_bytes,
             is_away: AtomicBool::new(false),
+            numbers,
             known: Mutex::default(),
             ends: Mutex::default(),
             #[cfg(test)]
@@ -115,6 +122,48 @@ impl Cluster {
     /// Serves what the client has to say; to be called now and then.
     pub(super) fn serve(&self) {
         drop(self.asker.poll(Duration::ZERO));
+    }
+
+    /// True if the cluster did not answer last time.
+    pub(super) fn is_away(&self) -> bool {
+        self.is_away.load(Ordering::Relaxed)
+    }
+
+    /// The client for requests that have no function here.
+    pub(super) fn client(&self) -> &Client<Log> {
+        self.asker.client()
+    }
+
+    /// The client of administrators' requests.
+    pub(super) fn admin(&self) -> &AdminClient<Log> {
+        &self.admin
+    }
+
+    /// The name of an incarnation, if it is remembered.
+    pub(super) fn name_of(&self, id: TopicId) -> Option<String> {
+        self.known.lock().names.get(&id).cloned()
+    }
+
+    /// Where partitions of topics end: behind the last committed record. Those that nobody tells are left out. One
+    /// request a broker.
+    ///
+    /// # Errors
+    /// The cluster does not answer.
+    pub(super) fn ends(
+        &self,
+        partitions: &[(String, Partition)],
+    ) -> Result<BTreeMap<(String, Partition), Offset>, Refused> {
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for (topic, partition) in partitions {
+            list.add_partition_offset(topic, partition.0, At::End)?;
+        }
+        let answer = self.asker.offsets_for_times(list, self.patience().min(TRY))?;
+        let told = answer.elements().into_iter().filter(|element| element.error().is_ok());
+        let end = |element: TopicPartitionListElem<'_>| match element.offset() {
+            At::Offset(offset) => Some(((element.topic().to_owned(), Partition(element.partition())), Offset(offset))),
+            _ => None,
+        };
+        Ok(told.filter_map(end).collect())
     }
 
     fn options(&self) -> AdminOptions {

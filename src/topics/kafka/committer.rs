@@ -22,6 +22,7 @@ use super::client::Refused;
 use super::cluster::Cluster;
 use super::delivery::{Deliveries, Reports};
 use super::native::end_transaction;
+use super::numbers::{self, Counted};
 use super::record_time;
 use super::settings::KafkaSettings;
 use crate::topics::log::check_record_sizes;
@@ -72,7 +73,7 @@ impl KafkaCommitter {
         let told = |error: Refused| error.told("open a committer");
         let producer: ThreadedProducer<Deliveries> = settings
             .producer(Some(id))
-            .create_with_context(Deliveries::default())
+            .create_with_context(Deliveries::new(Counted::new(&cluster.numbers)))
             .map_err(|error| told(error.into()))?;
         producer.init_transactions(settings.request_timeout).map_err(|error| told(error.into()))?;
         let queue = Arc::new(Queue { waiting: Mutex::default(), more: Condvar::new(), limit: settings.queue_bytes });
@@ -172,6 +173,18 @@ enum Ended {
     Unknown(String),
 }
 
+impl Ended {
+    fn counted(&self) -> numbers::Ended {
+        match self {
+            Self::Committed(_) => numbers::Ended::Committed,
+            Self::Refused(_) => numbers::Ended::Refused,
+            Self::Aborted(_) => numbers::Ended::Aborted,
+            Self::Fenced => numbers::Ended::Fenced,
+            Self::Unknown(_) => numbers::Ended::Unknown,
+        }
+    }
+}
+
 /// The thread's part.
 struct Work {
     // fixed
@@ -209,7 +222,9 @@ impl Work {
             if jobs.is_empty() {
                 return;
             }
-            match self.attempt(&jobs) {
+            let ended = self.attempt(&jobs);
+            self.cluster.numbers.ended(ended.counted());
+            match ended {
                 Ended::Committed(offsets) => return committed(jobs, offsets),
                 Ended::Refused(refused) => {
                     let mut refused = refused;

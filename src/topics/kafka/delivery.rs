@@ -8,11 +8,13 @@ use rdkafka::producer::ProducerContext;
 use rdkafka::{ClientContext, Message};
 
 use super::client::log_line;
+use super::numbers::Counted;
 use crate::types::Offset;
 
 /// The reports of a producer's records, by the place of the entry they belong to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Deliveries {
+    counted: Counted,
     reports: Mutex<Reports>,
 }
 
@@ -26,6 +28,10 @@ pub(super) struct Reports {
 }
 
 impl Deliveries {
+    pub(super) fn new(counted: Counted) -> Self {
+        Self { counted, reports: Mutex::default() }
+    }
+
     /// Begins anew, for so many entries.
     pub(super) fn expect(&self, entries: usize) {
         *self.reports.lock() = Reports { offsets: vec![None; entries], failed: vec![] };
@@ -49,6 +55,10 @@ impl ClientContext for Deliveries {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "kafka producer");
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.counted.statistics(statistics);
     }
 }
 

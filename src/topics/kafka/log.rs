@@ -9,16 +9,20 @@ use parking_lot::{Condvar, Mutex};
 
 use super::cluster::Cluster;
 use super::committer::KafkaCommitter;
+use super::groups::Groups;
 use super::reader::Reader;
 use super::settings::KafkaSettings;
+use crate::telemetry::KafkaMetrics;
 use crate::topics::{
-    Committer, Fetch, OffsetRange, OnAppend, OnCommit, TopicConfig, TopicError, TopicId, TopicInfo, TopicLog,
-    Transaction,
+    Committer, Fetch, OffsetRange, OnAppend, OnCommit, ReaderGroup, TopicConfig, TopicError, TopicId, TopicInfo,
+    TopicLog, Transaction,
 };
 use crate::types::{Offset, Partition};
 
 /// How often the clients' own messages are served.
 const SERVE: Duration = Duration::from_millis(500);
+/// How often it is asked where partitions end, and groups are written.
+const REFRESH: Duration = Duration::from_secs(2);
 /// How often topics that are read are looked at: a topic that somebody deleted, or made again, is noticed.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -28,6 +32,7 @@ pub struct KafkaLog {
     settings: KafkaSettings,
     cluster: Arc<Cluster>,
     reader: Arc<Reader>,
+    groups: Arc<Groups>,
     keeper: Option<JoinHandle<()>>,
     ended: Arc<(Mutex<bool>, Condvar)>,
     /// Appends outside of any owner's transaction. Its id stays the same from life to life: what a server that was killed
@@ -51,15 +56,17 @@ impl KafkaLog {
         let id = format!("_thalweg-{}-append-0", settings.service_id);
         let appender = KafkaCommitter::open(&cluster, &settings, &id)?;
         let reader = Arc::new(Reader::new(&cluster, &settings));
+        let groups = Arc::new(Groups::default());
         let ended = Arc::new((Mutex::new(false), Condvar::new()));
         let keeper = std::thread::Builder::new()
             .name("kafka-keeper".to_owned())
             .spawn({
                 let (cluster, reader, ended) = (Arc::clone(&cluster), Arc::clone(&reader), Arc::clone(&ended));
-                move || keep(&cluster, &reader, &ended)
+                let groups = Arc::clone(&groups);
+                move || keep(&cluster, &reader, &groups, &ended)
             })
             .map_err(|error| TopicError::storage("start a thread", &error))?;
-        Ok(Self { settings, cluster, reader, keeper: Some(keeper), ended, appender })
+        Ok(Self { settings, cluster, reader, groups, keeper: Some(keeper), ended, appender })
     }
 
     /// The cluster's own id; empty if it does not say.
@@ -108,6 +115,10 @@ impl TopicLog for KafkaLog {
         Ok(ranges)
     }
 
+    fn known_offsets(&self, topic: TopicId) -> Option<Vec<OffsetRange>> {
+        self.reader.known(topic)
+    }
+
     fn read(&self, topic: TopicId, partition: Partition, from: Offset, max_bytes: usize) -> Result<Fetch, TopicError> {
         let fetch = self.reader.read((topic, partition), from, max_bytes, self.settings.request_timeout)?;
         fetch.ok_or_else(|| TopicError::Unavailable {
@@ -141,6 +152,22 @@ impl TopicLog for KafkaLog {
     fn append(&self, transaction: Transaction, done: OnCommit) {
         self.appender.commit(transaction, done);
     }
+
+    fn shows_groups(&self) -> bool {
+        true
+    }
+
+    fn show_groups(&self, groups: Vec<ReaderGroup>) {
+        self.groups.show(groups);
+    }
+
+    fn forget_group(&self, name: &str) {
+        self.groups.forget(name);
+    }
+
+    fn kafka_metrics(&self) -> Option<KafkaMetrics> {
+        Some(self.cluster.numbers.read(!self.cluster.is_away()))
+    }
 }
 
 impl Drop for KafkaLog {
@@ -157,14 +184,22 @@ impl Drop for KafkaLog {
 }
 
 /// What has to be done now and then.
-fn keep(cluster: &Cluster, reader: &Reader, (ended, changed): &(Mutex<bool>, Condvar)) {
+fn keep(cluster: &Cluster, reader: &Reader, groups: &Groups, (ended, changed): &(Mutex<bool>, Condvar)) {
     let mut looked = Instant::now();
+    let mut refreshed = Instant::now();
     let mut has_ended = ended.lock();
     while !*has_ended {
         changed.wait_for(&mut has_ended, SERVE);
         parking_lot::MutexGuard::unlocked(&mut has_ended, || {
             cluster.serve();
             reader.serve();
+            if cluster.is_away() {
+                // Found out below whether it is back; the rest can wait.
+            } else if refreshed.elapsed() >= REFRESH {
+                refreshed = Instant::now();
+                reader.refresh_ends();
+                groups.write(cluster);
+            }
             if looked.elapsed() >= LOOK {
                 looked = Instant::now();
                 reader.rest();
@@ -174,5 +209,10 @@ fn keep(cluster: &Cluster, reader: &Reader, (ended, changed): &(Mutex<bool>, Con
                 }
             }
         });
+    }
+    drop(has_ended);
+    // Where queries have come to rest.
+    if !cluster.is_away() {
+        groups.write(cluster);
     }
 }

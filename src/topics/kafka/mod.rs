@@ -4,6 +4,7 @@
 //!   reads     a queue a partition, filled in the background ─▶ blocks, shared by readers near each other
 //!   commits   one transactional producer an id; what waits goes into one Kafka transaction
 //!   topics    made, described and deleted by an admin client; a TopicId is the cluster's id of the incarnation
+//!   groups    how far queries have read, for other programs to see; written now and then
 //! ```
 //!
 //! Invariants:
@@ -11,16 +12,18 @@
 //! - an id of a committer is one transactional id: opening it fences its holder and decides its open transaction;
 //! - what users set as `kafka.*` wins over our settings of the clients.
 //!
-//! Reading order: [`KafkaSettings`], [`KafkaLog`], `cluster`, `committer`, `reader`, `feeder`, `native` (the only
-//! `unsafe`). What a broker does was studied first: `docs/decisions/0003-what-a-real-broker-does.md`.
+//! Reading order: [`KafkaSettings`], [`KafkaLog`], `cluster`, `committer`, `reader`, `feeder`, `groups`, `numbers`,
+//! `native` (the only `unsafe`). What a broker does was studied first: `docs/decisions/0003-what-a-real-broker-does.md`.
 
 mod client;
 mod cluster;
 mod committer;
 mod delivery;
 mod feeder;
+mod groups;
 mod log;
 mod native;
+mod numbers;
 mod reader;
 mod record_time;
 mod settings;

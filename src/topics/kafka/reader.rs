@@ -8,7 +8,7 @@
 //! - a place is at one incarnation of a topic; it ends when the topic is found gone or another;
 //! - a read past what is known of the end answers at once; a read before it waits, for a time, for what is under way.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
@@ -20,6 +20,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use super::client::{Log, Refused};
 use super::cluster::Cluster;
 use super::feeder::{Feeder, FeederPlace};
+use super::numbers::Counted;
 use super::settings::KafkaSettings;
 use crate::topics::{Fetch, OffsetRange, OnAppend, TopicError, TopicId};
 use crate::types::{Offset, Partition};
@@ -93,6 +94,43 @@ impl Reader {
                 places.range.start = places.range.start.max(range.start);
                 places.range.end = places.range.end.max(range.end);
             }
+        }
+    }
+
+    /// What the partitions of a topic hold, as far as that is known; asks nobody.
+    pub(super) fn known(&self, topic: TopicId) -> Option<Vec<OffsetRange>> {
+        let all: BTreeMap<_, _> = {
+            let partitions = self.partitions.lock();
+            let of_topic = partitions.iter().filter(|((id, _), _)| *id == topic);
+            of_topic.map(|((_, partition), places)| (*partition, Arc::clone(places))).collect()
+        };
+        let known = |places: SharedPlaces| {
+            let places = places.lock();
+            let end = places.feeders.iter().map(|feeder| feeder.end).fold(places.range.end, Ord::max);
+            OffsetRange { end, ..places.range }
+        };
+        // A topic is known with all its partitions.
+        (!all.is_empty()).then(|| all.into_values().map(known).collect())
+    }
+
+    /// Asks where the partitions that are read end.
+    pub(super) fn refresh_ends(&self) {
+        let all: Vec<_> = self.partitions.lock().iter().map(|(key, places)| (*key, Arc::clone(places))).collect();
+        let names: Vec<_> =
+            all.iter().map(|((_, partition), places)| (places.lock().topic.clone(), *partition)).collect();
+        if names.is_empty() {
+            return;
+        }
+        match self.cluster.ends(&names) {
+            Ok(ends) => {
+                for ((_, places), name) in all.iter().zip(&names) {
+                    if let Some(end) = ends.get(name) {
+                        let mut places = places.lock();
+                        places.range.end = places.range.end.max(*end);
+                    }
+                }
+            }
+            Err(refused) => tracing::debug!(reason = refused.text, "cannot ask where partitions end"),
         }
     }
 
@@ -271,7 +309,8 @@ impl Reader {
     fn lane(&self, lane: usize) -> Result<Arc<BaseConsumer<Log>>, TopicError> {
         let mut lanes = self.lanes.lock();
         while lanes.len() <= lane {
-            let made = self.settings.consumer().create_with_context(Log);
+            let context = Log(Counted::new(&self.cluster.numbers));
+            let made = self.settings.consumer().create_with_context(context);
             lanes.push(Arc::new(made.map_err(|error| Refused::from(error).told("read a partition"))?));
         }
         Ok(Arc::clone(&lanes[lane]))

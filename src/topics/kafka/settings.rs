@@ -66,7 +66,8 @@ impl KafkaSettings {
             .set("topic.metadata.refresh.interval.ms", "60000")
             // A topic that was just made is known everywhere within this time.
             .set("topic.metadata.propagation.max.ms", "5000")
-            .set("log.connection.close", "false");
+            .set("log.connection.close", "false")
+            .set("statistics.interval.ms", "5000");
         config
     }
 
@@ -86,6 +87,11 @@ impl KafkaSettings {
             .set("fetch.wait.max.ms", "50")
             .set("fetch.error.backoff.ms", "100");
         self.finish(config, &["transaction", "compression", "linger", "batch.", "acks", "message.timeout", "delivery"])
+    }
+
+    /// For the client that only asks.
+    pub(super) fn asker(&self) -> ClientConfig {
+        self.consumer()
     }
 
     /// For clients that write; transactions under an id if there is one.

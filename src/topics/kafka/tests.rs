@@ -6,15 +6,18 @@ mod dense;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 
 use self::dense::Dense;
 use super::delivery::Deliveries;
 use super::native::end_transaction;
+use super::numbers::Counted;
 use super::{KafkaLog, KafkaSettings, record_time};
 use crate::topics::conformance::{self, MAX_RECORD_BYTES, Subject};
 use crate::topics::memory::Fault;
-use crate::topics::{OffsetRange, TopicConfig, TopicError, TopicLog, Transaction};
+use crate::topics::{OffsetRange, ReaderGroup, TopicConfig, TopicError, TopicLog, Transaction};
 use crate::types::{Offset, Partition};
 
 /// Topics of one test on the broker; they go when the test is over.
@@ -83,7 +86,8 @@ impl Subject for Broker {
     fn open_transaction(&mut self, transaction: Transaction, commits: bool) -> Box<dyn FnOnce()> {
         let id = self.name("open");
         let config = self.settings.producer(Some(&id));
-        let producer: ThreadedProducer<Deliveries> = config.create_with_context(Deliveries::default()).unwrap();
+        let producer: ThreadedProducer<Deliveries> =
+            config.create_with_context(Deliveries::new(Counted::new(&Arc::default()))).unwrap();
         producer.init_transactions(Duration::from_secs(10)).unwrap();
         producer.begin_transaction().unwrap();
         producer.context().expect(1);
@@ -196,4 +200,49 @@ fn offsets_have_gaps_where_transactions_ended() {
     assert_eq!(log.offsets(id).unwrap(), [OffsetRange { start: Offset(0), end: Offset(7) }]);
     assert_eq!(conformance::read_from(&**log, &name, 0, 0).unwrap(), "0:a=1 2:b=2 3:c=3 5:d=4");
     assert_eq!(conformance::read_from(&**log, &name, 0, 4).unwrap(), "5:d=4");
+}
+
+#[test]
+fn other_programs_see_how_far_readers_have_come_until_a_group_is_forgotten() {
+    let Some(broker) = Broker::new() else { return };
+    let log = &broker.log;
+    let (topic, group) = (broker.name("t"), broker.name("group"));
+    let id = log.create_topic(&topic, &TopicConfig::default()).unwrap().id;
+    conformance::append(&**log, &[(topic.as_str(), 0, "a=1 b=2 c=3")]);
+    let tool: BaseConsumer =
+        broker.settings.consumer().set("group.id", &group).set("allow.auto.create.topics", "false").create().unwrap();
+    let committed = || {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&topic, 0);
+        let told = tool.committed_offsets(list, Duration::from_secs(10)).unwrap();
+        told.elements()[0].offset()
+    };
+    let positions = vec![(id, Partition(0), Offset(2))];
+    log.show_groups(vec![ReaderGroup { name: group.clone(), positions }]);
+    while committed() != rdkafka::Offset::Offset(2) {
+        std::thread::yield_now();
+    }
+    log.forget_group(&group);
+    while committed() != rdkafka::Offset::Invalid {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn the_end_of_a_partition_becomes_known_without_asking_for_it() {
+    let Some(broker) = Broker::new() else { return };
+    let log = &broker.log;
+    let name = broker.name("t");
+    let id = log.create_topic(&name, &TopicConfig::default()).unwrap().id;
+    assert_eq!(log.known_offsets(id), None);
+    log.watch(id, Partition(0)).unwrap();
+    let others = KafkaSettings { service_id: broker.name("others"), ..broker.settings.clone() };
+    let others = KafkaLog::open(others).unwrap();
+    conformance::append(&others, &[(name.as_str(), 0, "a=1 b=2 c=3")]);
+    let end = OffsetRange { start: Offset(0), end: Offset(4) };
+    while log.known_offsets(id) != Some(vec![end]) {
+        std::thread::yield_now();
+    }
+    let told = log.kafka_metrics().unwrap();
+    assert!(told.answers && told.transactions.contains(&("committed", 0)));
 }
