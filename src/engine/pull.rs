@@ -90,9 +90,9 @@ impl Engine {
         Some(answer)
     }
 
-    /// Answers a look-up of a few keys that was planned before, if that takes microseconds: the table is read as far as
-    /// anything was committed. `None` in all other cases; then [`Self::query`] answers.
-    pub fn look_up_at_once(self: &Arc<Self>, request: &Request) -> Option<RowStream> {
+    /// Answers a look-up of a few keys that was planned before, if that takes a moment: the table is read as far as
+    /// anything was committed, or nearly so. `None` in all other cases; then [`Self::query`] answers. Never blocks.
+    pub async fn look_up_soon(self: &Arc<Self>, request: &Request) -> Option<RowStream> {
         let (pull, literals) = self.pulls.find(request, self.world().next_command)?;
         let (point, literals) = (pull.point.as_ref()?, literals?);
         if self.is_closed() || literals.len() > MAX_KEYS_AT_ONCE {
@@ -100,7 +100,7 @@ impl Engine {
         }
         let served = self.served_table(&pull.table).ok()?;
         let ranges = point.ranges(served.shape(), &literals)?;
-        let snapshot = served.snapshot_at_once()?;
+        let snapshot = served.snapshot_soon().await?;
         let rows = pull.program.run_at(snapshot, ranges, self.evaluation_context(), BATCH_ROWS);
         self.answer_pull(&pull, rows).ok()
     }

@@ -15,6 +15,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+use tokio::sync::Notify;
 
 use crate::planner::graph::SourceInput;
 use crate::topics::{TopicError, TopicId};
@@ -38,6 +39,12 @@ pub enum Followed<'a> {
 
 /// How long a reader waits before it looks whether it can help: a fraction of the millisecond that a look-up may take.
 const HELP_AFTER: Duration = Duration::from_micros(100);
+
+/// Records that a reader tells by itself where it may not block: they take about a millisecond.
+const READ_AT_ONCE: i64 = 1024;
+
+/// How long such a reader waits while another thread tells them.
+const WAIT_AT_ONCE: Duration = Duration::from_millis(20);
 
 /// Takes what is followed. Runs on worker threads, one call at a time, and must not block.
 pub type OnFollowed = Box<dyn FnMut(Followed<'_>) + Send>;
@@ -68,6 +75,8 @@ pub(super) struct Shared {
     broken: Mutex<Option<String>>,
     /// Tells those who wait for this topic alone, under the lock of `broken`.
     reached_more: Condvar,
+    /// The same for those who may not block.
+    reached_soon: Notify,
 }
 
 impl Following {
@@ -97,6 +106,7 @@ impl Following {
             bad_records: AtomicU64::new(0),
             broken: Mutex::new(None),
             reached_more: Condvar::new(),
+            reached_soon: Notify::new(),
         });
         let body = Follower {
             env: Arc::downgrade(env),
@@ -145,20 +155,43 @@ impl Following {
         }
     }
 
-    /// True if everything that is committed now was told as reached. Waits for nothing.
+    /// True once everything that is committed now was told as reached, if that takes a moment: then this thread does it,
+    /// for each change of threads would take longer. False if there is more to tell. Never blocks.
     ///
     /// # Errors
     /// The log refuses.
-    pub fn has_caught_up(&self) -> Result<bool, RuntimeError> {
-        Ok(self.shared.is_behind(&self.ends()?))
+    pub async fn catch_up_soon(&self) -> Result<bool, RuntimeError> {
+        let ends = self.ends()?;
+        if self.shared.is_behind(&ends) {
+            return Ok(true);
+        }
+        if self.shared.distance(&ends) > READ_AT_ONCE || self.env.scheduler.is_seeded() {
+            return Ok(false);
+        }
+        // Another thread that is at it does not leave off before it is done.
+        let _hurry = self.task.hurry();
+        let is_over = || self.shared.is_behind(&ends) || self.shared.broken.lock().is_some();
+        let wait = async {
+            loop {
+                // From here on nothing is missed.
+                let reached = self.shared.reached_soon.notified();
+                tokio::pin!(reached);
+                reached.as_mut().enable();
+                self.task.help(is_over);
+                if is_over() {
+                    return;
+                }
+                self.task.wake();
+                reached.await;
+            }
+        };
+        Ok(tokio::time::timeout(WAIT_AT_ONCE, wait).await.is_ok())
     }
 
     /// Records that are committed and not told yet.
     pub fn lag(&self) -> u64 {
         let Ok(ends) = self.ends() else { return 0 };
-        let behind = |(end, reached): (&Offset, &AtomicI64)| end.0 - reached.load(Ordering::Acquire).max(0);
-        let lag: i64 = ends.iter().zip(&self.shared.reached).map(behind).sum();
-        u64::try_from(lag).unwrap_or(0)
+        u64::try_from(self.shared.distance(&ends)).unwrap_or(0)
     }
 
     /// Records that made no row.
@@ -197,6 +230,20 @@ impl Shared {
     fn is_behind(&self, ends: &[Offset]) -> bool {
         ends.len() == self.reached.len()
             && ends.iter().zip(&self.reached).all(|(end, reached)| reached.load(Ordering::Acquire) >= end.0)
+    }
+
+    /// Offsets before `ends` that were not told as reached.
+    fn distance(&self, ends: &[Offset]) -> i64 {
+        let behind = |(end, reached): (&Offset, &AtomicI64)| end.0 - reached.load(Ordering::Acquire).max(0);
+        ends.iter().zip(&self.reached).map(behind).sum()
+    }
+
+    /// Tells all who wait to look again.
+    fn tell(&self) {
+        // Whoever looked before and waits after is told: between the two it holds the lock.
+        drop(self.broken.lock());
+        self.reached_more.notify_all();
+        self.reached_soon.notify_waiters();
     }
 
     /// True if everything committed was told, or never will be.
@@ -302,9 +349,7 @@ impl Follower {
         for (reached, end) in self.shared.reached.iter().zip(&ends) {
             reached.store(end.0, Ordering::Release);
         }
-        // Whoever looked before and waits after is told: between the two it holds the lock.
-        drop(self.shared.broken.lock());
-        self.shared.reached_more.notify_all();
+        self.shared.tell();
         env.made_progress();
     }
 
@@ -315,7 +360,7 @@ impl Follower {
             *broken = Some(reason);
         }
         drop(broken);
-        self.shared.reached_more.notify_all();
+        self.shared.tell();
         env.made_progress();
         Ran::FINISHED
     }
@@ -353,7 +398,7 @@ impl Body for Follower {
 
     fn panicked(&mut self, message: String) {
         *self.shared.broken.lock() = Some(message);
-        self.shared.reached_more.notify_all();
+        self.shared.tell();
         if let Some(env) = self.env.upgrade() {
             env.made_progress();
         }

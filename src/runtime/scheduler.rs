@@ -9,7 +9,8 @@
 //! - queries share workers by deficit round robin over the rows they process; within a query, tasks with a barrier
 //!   waiting come first;
 //! - a step never blocks: what waits for the log or a client is woken by it;
-//! - a thread that waits for what a task does may run its steps itself ([`Task::help`]); workers pass over it meanwhile;
+//! - a thread that waits for what a task does may run its steps itself ([`Task::help`]); workers pass over it meanwhile.
+//!   While somebody hurries it ([`Task::hurry`]), whoever runs it goes on until it rests;
 //! - a panic ends the task's step, not the thread.
 //!
 //! The seeded scheduler has no threads: its owner calls [`Scheduler::run_until_idle`], and the seed picks among the
@@ -18,7 +19,7 @@
 use std::any::Any;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -80,7 +81,20 @@ pub(super) struct Task {
     lane: u64,
     // changing
     state: AtomicU8,
+    /// A worker came while somebody helped, and went: what it came for is the helper's to do.
+    passed_over: AtomicBool,
+    /// Those who wait for what it does, and for nothing else.
+    hurried: AtomicUsize,
     body: Mutex<Option<Box<dyn Body>>>,
+}
+
+/// Somebody waits for what a task does.
+pub(super) struct Hurry<'a>(&'a Task);
+
+impl Drop for Hurry<'_> {
+    fn drop(&mut self) {
+        self.0.hurried.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Task {
@@ -122,12 +136,19 @@ impl Task {
         self.state.load(Ordering::SeqCst) == WOKEN
     }
 
+    /// Until the value is dropped, a worker that runs the task does nothing else between its steps.
+    pub(super) fn hurry(&self) -> Hurry<'_> {
+        self.hurried.fetch_add(1, Ordering::SeqCst);
+        Hurry(self)
+    }
+
     /// Runs steps on the thread that asks, which waits for what the task does, until `is_done` or the task would rest; none
     /// if another thread is at it.
     pub(super) fn help(self: &Arc<Self>, is_done: impl Fn() -> bool) {
         let Some(mut body) = self.body.try_lock() else { return };
+        let mut next = Next::Idle;
         while let Some(work) = body.as_mut().filter(|_| !is_done()) {
-            let next = match catch_unwind(AssertUnwindSafe(|| work.step(self))) {
+            next = match catch_unwind(AssertUnwindSafe(|| work.step(self))) {
                 Ok(ran) => ran.next,
                 Err(panic) => {
                     work.panicked(panic_message(panic.as_ref()));
@@ -142,21 +163,37 @@ impl Task {
             }
         }
         drop(body);
-        // A worker that came meanwhile has gone again, and what it was woken for may have come behind the last step.
-        self.wake();
+        // What a worker came for meanwhile may have come behind the last step.
+        if self.passed_over.swap(false, Ordering::SeqCst) || next == Next::Again {
+            self.wake();
+        }
     }
 
-    /// Runs one step. True if the task is to be queued again.
+    /// Runs one step, or, while somebody waits, all there are. True if the task is to be queued again.
     fn run(self: &Arc<Self>) -> (usize, bool) {
+        let mut rows = 0;
+        loop {
+            let (more, again) = self.run_once();
+            rows += more;
+            if !again || self.hurried.load(Ordering::SeqCst) == 0 {
+                return (rows, again);
+            }
+        }
+    }
+
+    fn run_once(self: &Arc<Self>) -> (usize, bool) {
         self.state.store(RUNNING, Ordering::SeqCst);
+        // Before the attempt: a helper that lets go after it sees this.
+        self.passed_over.store(true, Ordering::SeqCst);
         let Some(mut body) = self.body.try_lock() else {
-            // Somebody helps, and wakes the task behind its step.
+            // Somebody helps, and wakes the task behind its steps.
             let woken = self.state.compare_exchange(RUNNING, IDLE, Ordering::SeqCst, Ordering::SeqCst).is_err();
             if woken {
                 self.state.store(QUEUED, Ordering::SeqCst);
             }
             return (0, woken);
         };
+        self.passed_over.store(false, Ordering::SeqCst);
         let Some(work) = body.as_mut() else { return (0, false) };
         let ran = match catch_unwind(AssertUnwindSafe(|| work.step(self))) {
             Ok(ran) => ran,
@@ -287,6 +324,8 @@ impl Scheduler {
             scheduler: Arc::downgrade(self),
             lane,
             state: AtomicU8::new(IDLE),
+            passed_over: AtomicBool::new(false),
+            hurried: AtomicUsize::new(0),
             body: Mutex::new(Some(body)),
         })
     }

@@ -117,27 +117,54 @@ impl Production {
             Ok::<_, Refusal>((sent, placed))
         };
         let (sent, placed) = self.records.read_during(self.doors.call(work)).await??;
-        let answers = sent.iter().zip(&placed).map(|(sent, placed)| self.answer(sent, placed));
-        Ok(answers.collect())
+        let mut answers = Answers::new(&self.cluster, &self.topic);
+        sent.iter().zip(&placed).for_each(|(sent, placed)| answers.push(sent, placed));
+        Ok(answers.lines)
+    }
+}
+
+/// The answers to records of one topic, a line each.
+struct Answers {
+    // fixed
+    /// What all lines begin with.
+    head: String,
+    // changing
+    /// The time of the last record, and its text: neighbours often have the same.
+    time: Option<(EventTime, String)>,
+    lines: String,
+}
+
+impl Answers {
+    fn new(cluster: &str, topic: &str) -> Self {
+        let (cluster, topic) = (json!(cluster), json!(topic));
+        let head = format!(r#"{{"error_code":200,"cluster_id":{cluster},"topic_name":{topic}"#);
+        Self { head, time: None, lines: String::new() }
     }
 
-    fn answer(&self, sent: &Sent, placed: &ProducedAt) -> String {
-        let mut timestamp = Vec::new();
-        value_json::timestamp(placed.timestamp.0, &mut timestamp);
-        let mut answer = json!({
-            "error_code": 200,
-            "cluster_id": self.cluster,
-            "topic_name": self.topic,
-            "partition_id": placed.partition.0,
-            "offset": placed.offset.0,
-            "timestamp": format!("{}Z", String::from_utf8_lossy(&timestamp)),
-        });
-        for (name, size) in [("key", sent.key), ("value", sent.value)] {
+    fn push(&mut self, sent: &Sent, placed: &ProducedAt) {
+        if self.time.as_ref().is_none_or(|(known, _)| *known != placed.timestamp) {
+            let mut text = Vec::new();
+            value_json::timestamp(placed.timestamp.0, &mut text);
+            self.time = Some((placed.timestamp, format!("{}Z", String::from_utf8_lossy(&text))));
+        }
+        let mut digits = itoa::Buffer::new();
+        let lines = &mut self.lines;
+        lines.push_str(&self.head);
+        lines.push_str(r#","partition_id":"#);
+        lines.push_str(digits.format(placed.partition.0));
+        lines.push_str(r#","offset":"#);
+        lines.push_str(digits.format(placed.offset.0));
+        lines.push_str(r#","timestamp":""#);
+        lines.push_str(self.time.as_ref().map_or("", |(_, text)| text));
+        lines.push('"');
+        for (name, size) in [(r#","key":{"size":"#, sent.key), (r#","value":{"size":"#, sent.value)] {
             if let Some(size) = size {
-                answer[name] = json!({ "size": size });
+                lines.push_str(name);
+                lines.push_str(digits.format(size));
+                lines.push('}');
             }
         }
-        format!("{answer}\n")
+        lines.push_str("}\n");
     }
 }
 
@@ -193,7 +220,9 @@ fn read_timestamp(value: &serde_json::Value) -> Result<EventTime, Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use super::read_record;
+    use super::{Answers, Sent, read_record};
+    use crate::engine::ProducedAt;
+    use crate::types::{EventTime, Offset, Partition};
 
     fn check(body: &str, expected: &str) {
         let told = match read_record(body.as_bytes()) {
@@ -207,6 +236,24 @@ mod tests {
             Err(refusal) => refusal.body()["message"].to_string(),
         };
         assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn each_record_has_a_line_of_the_answer() {
+        let placed =
+            |offset, time| ProducedAt { partition: Partition(3), offset: Offset(offset), timestamp: EventTime(time) };
+        let mut answers = Answers::new("c\"1", "t");
+        answers.push(&Sent { key: Some(2), value: Some(30) }, &placed(7, 0));
+        answers.push(&Sent { key: None, value: Some(4) }, &placed(8, 0));
+        answers.push(&Sent { key: Some(1), value: None }, &placed(9, 1500));
+        let expected = r#"{"error_code":200,"cluster_id":"c\"1","topic_name":"t","partition_id":3,"offset":7,"timestamp":"1970-01-01T00:00:00.000Z","key":{"size":2},"value":{"size":30}}
+{"error_code":200,"cluster_id":"c\"1","topic_name":"t","partition_id":3,"offset":8,"timestamp":"1970-01-01T00:00:00.000Z","value":{"size":4}}
+{"error_code":200,"cluster_id":"c\"1","topic_name":"t","partition_id":3,"offset":9,"timestamp":"1970-01-01T00:00:01.500Z","key":{"size":1}}
+"#;
+        assert_eq!(answers.lines, expected);
+        for line in answers.lines.lines() {
+            serde_json::from_str::<serde_json::Value>(line).unwrap();
+        }
     }
 
     #[test]

@@ -46,8 +46,8 @@ async fn query(doors: Doors, request: HttpRequest<Body>, endpoint: QueryEndpoint
     if request.sql.trim().is_empty() {
         return Err(Refusal::bad_request("the request holds no statement"));
     }
-    // A look-up that takes microseconds is not worth a change of threads.
-    if let Some(rows) = doors.engine()?.look_up_at_once(&request) {
+    // A look-up that takes a moment is not worth a change of threads.
+    if let Some(rows) = doors.engine()?.look_up_soon(&request).await {
         return Ok(rows_response(&doors, rows, format, content_type));
     }
     let answer = doors.call(move |engine| engine.query(&request)).await?.map_err(|failure| {

@@ -44,7 +44,7 @@ pub(super) fn result_body(rows: RowStream, format: RowFormat, max_rows: u64, sto
     let mut out = Vec::with_capacity(1024);
     let header = ResultHeader { query_id: rows.query_id, columns: rows.columns, is_push: rows.is_push };
     let writer = RowWriter::start(format, &header, &mut out);
-    let body = ResultBody {
+    let mut body = ResultBody {
         events: rows.events,
         writer,
         is_push: rows.is_push,
@@ -56,6 +56,10 @@ pub(super) fn result_body(rows: RowStream, format: RowFormat, max_rows: u64, sto
         out,
         ended: false,
     };
+    if body.is_short() {
+        // Its length is known, and it leaves in one piece.
+        return Body::from(body.out);
+    }
     Body::from_stream(stream::unfold(body, |mut body| async move {
         let frame = body.next_frame().await?;
         Some((Ok::<Bytes, Infallible>(frame), body))
@@ -94,6 +98,20 @@ impl ResultBody {
             }
         }
         Some(Bytes::from(std::mem::take(&mut self.out)))
+    }
+
+    /// Writes what is there. True if that is the whole answer, and a short one.
+    fn is_short(&mut self) -> bool {
+        while !self.is_push && !self.ended && self.out.len() < PULL_FLUSH_BYTES {
+            if self.rest.is_some() {
+                self.write_rows();
+            } else if let Ok(event) = self.events.try_recv() {
+                self.take(event);
+            } else {
+                break;
+            }
+        }
+        self.ended
     }
 
     /// Waits for one event or for the server's end.

@@ -94,9 +94,9 @@ impl ServedTable {
         Ok(self.table.snapshot())
     }
 
-    /// The same if there is nothing to wait for.
-    pub fn snapshot_at_once(&self) -> Option<Snapshot> {
-        let is_whole = self.following.has_caught_up().ok()? && self.following.broken().is_none();
+    /// The same if it takes a moment; never blocks.
+    pub async fn snapshot_soon(&self) -> Option<Snapshot> {
+        let is_whole = self.following.catch_up_soon().await.ok()? && self.following.broken().is_none();
         is_whole.then(|| self.table.snapshot())
     }
 }

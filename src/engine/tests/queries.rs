@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use futures_util::FutureExt as _;
 
 use super::{Bench, run};
 use crate::engine::{Engine, QueryAnswer, Request, RowEvent, RowStream};
@@ -253,7 +254,7 @@ fn rows_of_a_table_that_stands_still_come_with_a_warning() {
     assert_eq!(warnings(look_up), told);
     assert_eq!(warnings("SELECT COUNT(*) FROM sums;"), told);
     assert_eq!(
-        engine.look_up_at_once(&look_up_request(look_up)).map(|rows| rows.warnings),
+        engine.look_up_soon(&look_up_request(look_up)).now_or_never().flatten().map(|rows| rows.warnings),
         Some(vec![told[0].to_owned()])
     );
     run(&engine, "RESUME CTAS_SUMS_1;");
