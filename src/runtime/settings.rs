@@ -28,7 +28,7 @@ pub struct RuntimeSettings {
     /// How long an epoch stays open while records keep coming (`epoch.interval`). Default 5 ms.
     pub epoch_interval: Duration,
     /// Bytes read and written after which an epoch closes early, and sources wait while the one before still commits
-    /// (`epoch.max.bytes`). Default 64 MiB.
+    /// (`epoch.max.bytes`). Default 16 MiB.
     pub epoch_max_bytes: usize,
     /// Memory that the state of one query may take before the query stops (`state.max.bytes`). Default 1 GiB.
     pub state_max_bytes: usize,
@@ -64,7 +64,7 @@ impl Default for RuntimeSettings {
             batch_rows: 8192,
             read_bytes: 4 << 20,
             epoch_interval: Duration::from_millis(5),
-            epoch_max_bytes: 64 << 20,
+            epoch_max_bytes: 16 << 20,
             state_max_bytes: 1 << 30,
             exchange_rows: 65_536,
             source_idle: Duration::from_secs(1),

@@ -241,7 +241,7 @@ settings! {
         /// Longest time between two commits of a query that has something to say.
         epoch_interval: Duration = "epoch.interval", "5ms", Restart, "0ms"..="1h";
         /// Bytes read and written by a query that close an epoch early.
-        epoch_max: ByteSize = "epoch.max.bytes", "64MiB", Restart, "64KiB"..="4GiB";
+        epoch_max: ByteSize = "epoch.max.bytes", "16MiB", Restart, "64KiB"..="4GiB";
         /// Most rows in a batch.
         batch_rows: usize = "batch.rows", "8192", Restart, "1"..="1000000";
         /// Bytes that one read of a partition asks for.

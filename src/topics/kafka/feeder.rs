@@ -4,6 +4,9 @@
 //!   blocks  [40..55) [55..56) [56..90)      taken from the client; the last ones stay for readers behind
 //!   next    90                              where the client's queue goes on, filled in the background
 //! ```
+//!
+//! What was read is kept as far back as readers were seen lately, and a little further: a reader alone needs next to
+//! nothing of it, many readers of one topic need what lies between the first and the last.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -21,6 +24,13 @@ use super::record_time;
 use crate::topics::Fetch;
 use crate::topics::gather::Gather;
 use crate::types::{Offset, RecordBlock, RecordBlockBuilder, RecordView};
+
+/// What is kept for readers behind though none was seen, in bytes.
+const KEPT_ALONE: usize = 2 << 20;
+/// What is kept at least where there are several readers: one that stood still for a moment goes on from here.
+const KEPT_SHARED: usize = 16 << 20;
+/// For so long a reader that was seen behind is expected again.
+const SEEN: Duration = Duration::from_secs(5);
 
 /// A place with records that nobody took for so long is given up.
 const LEFT: Duration = Duration::from_secs(120);
@@ -78,6 +88,14 @@ pub(super) struct Feeder {
     pub(super) end: Offset,
     pub(super) failed: Option<(RDKafkaErrorCode, String)>,
     pub(super) used: Instant,
+    behind: Behind,
+}
+
+/// How far behind the last block readers were seen lately; zero if none was.
+#[derive(Debug, Clone, Copy)]
+struct Behind {
+    bytes: usize,
+    seen: Instant,
 }
 
 /// What a feeder is made with.
@@ -120,6 +138,7 @@ impl Feeder {
             end: place.from,
             failed: None,
             used: Instant::now(),
+            behind: Behind { bytes: 0, seen: Instant::now() },
         })
     }
 
@@ -160,6 +179,7 @@ impl Feeder {
             return None;
         }
         let place = self.blocks.partition_point(|block| block.next <= from);
+        self.see(place);
         let mut gather = Gather::new(from, max_bytes);
         for block in self.blocks.range(place..) {
             if !gather.wants(block.records.data_bytes()) {
@@ -221,9 +241,27 @@ impl Feeder {
         }
     }
 
-    /// Forgets what was read before the last blocks, while all feeders together keep too much.
+    /// A reader is at this block.
+    fn see(&mut self, place: usize) {
+        let behind = self.blocks.range(place..).skip(1);
+        let bytes: usize = behind.map(|block| block.records.data_bytes()).sum();
+        if bytes > self.behind.bytes || self.behind.seen.elapsed() > SEEN {
+            self.behind = Behind { bytes, seen: self.used };
+        }
+    }
+
+    /// Forgets what nobody is going to read, and more while all feeders together keep too much.
     fn forget_some(&mut self) {
-        while self.blocks.len() > 1 && (self.kept.load(Ordering::Relaxed) > self.limit || self.blocks.len() > 1000) {
+        let needed = match self.behind.bytes {
+            0 => KEPT_ALONE,
+            bytes => bytes.saturating_mul(4).max(KEPT_SHARED),
+        };
+        while self.blocks.len() > 1 {
+            let first = self.blocks.front().map_or(0, |block| block.records.data_bytes());
+            let is_too_much = self.kept.load(Ordering::Relaxed) > self.limit || self.blocks.len() > 1000;
+            if !is_too_much && self.bytes - first < needed {
+                break;
+            }
             self.forget(1);
         }
     }

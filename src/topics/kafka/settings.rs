@@ -49,6 +49,8 @@ impl Default for KafkaSettings {
     }
 }
 
+/// Records that a producer holds: librdkafka keeps about 250 bytes for each beside its own.
+const MOST_IN_FLIGHT: &str = "32768";
 /// A transaction that is open for longer is ended by the broker, and its producer fenced. Ours are open for
 /// milliseconds: the output is whole before one begins.
 const TRANSACTION_TIMEOUT_MS: &str = "10000";
@@ -82,7 +84,7 @@ impl KafkaSettings {
             .set("auto.offset.reset", "error")
             // Per partition: what is fetched ahead of its reader. Full, it is looked at again soon.
             .set("queued.min.messages", "100000")
-            .set("queued.max.messages.kbytes", "4096")
+            .set("queued.max.messages.kbytes", "2048")
             .set("fetch.queue.backoff.ms", "5")
             .set("fetch.wait.max.ms", "50")
             .set("fetch.error.backoff.ms", "100");
@@ -104,8 +106,9 @@ impl KafkaSettings {
             // Below the limit that topics have unless told otherwise (1,048,588 bytes).
             .set("batch.size", "900000")
             .set("message.max.bytes", (self.max_record_bytes + 4096).clamp(1_000_000, 1_000_000_000).to_string())
-            .set("queue.buffering.max.messages", "1000000")
-            .set("queue.buffering.max.kbytes", "1048576");
+            // A few batches on their way keep a broker busy; what waits behind them waits in our own, denser form.
+            .set("queue.buffering.max.messages", MOST_IN_FLIGHT)
+            .set("queue.buffering.max.kbytes", ((self.max_record_bytes + (1 << 20)) / 1024).max(8192).to_string());
         if let Some(id) = transactional_id {
             config
                 .set("transactional.id", id)
