@@ -13,7 +13,7 @@ use bytes::Bytes;
 use thalweg::catalog::{Catalog, CatalogChange, QueryId};
 use thalweg::functions::FunctionRegistry;
 use thalweg::planner::{OperatorGraph, PlanContext, PlanSettings, TopicShape, define_source, plan_create_as};
-use thalweg::runtime::{QueryDefinition, Runtime, RuntimeParts, RuntimeSettings, WallClock};
+use thalweg::runtime::{Delivery, QueryDefinition, Runtime, RuntimeParts, RuntimeSettings, WallClock};
 use thalweg::sql::ast::StatementKind;
 use thalweg::sql::parse_statements;
 use thalweg::topics::embedded::{EmbeddedLog, EmbeddedSettings};
@@ -140,7 +140,13 @@ fn run(kind: &str, name: &str, sql: &str, log: &Arc<dyn TopicLog>, blocks: &[Rec
     let id = QueryId("Q".to_owned());
     let graph = Arc::new(plan(sql));
     runtime
-        .start_query(QueryDefinition { id: id.clone(), graph, first_offsets: vec![], paused: false })
+        .start_query(QueryDefinition {
+            id: id.clone(),
+            graph,
+            first_offsets: vec![],
+            delivery: Delivery::default(),
+            paused: false,
+        })
         .expect("the query starts");
     runtime.wait_until_caught_up(None, Duration::from_secs(300)).expect("the query catches up");
     let (wall, after) = (began.elapsed(), cpu_times());

@@ -8,7 +8,8 @@ use std::time::Duration;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::formats::FormatName;
 use crate::planner::Compatibility;
-use crate::settings::{self, ByteSize, Definition, Effect, Property, SettingValue};
+use crate::runtime::{Delivery, Guarantee};
+use crate::settings::{self, ByteSize, Definition, Effect, ProcessingGuarantee, Property, SettingValue};
 
 /// Settings that a request may not name: they say what the server is.
 const IMMUTABLE: &[&str] = &["service.id", "data.dir", "bootstrap.servers", "listen", "queries.file", "insecure"];
@@ -69,7 +70,15 @@ impl Properties {
         if let Some(definition) = known.and_then(settings::find) {
             check_value(definition, name, value)?;
         }
-        self.values.insert(known.unwrap_or(name).to_owned(), value.to_owned());
+        let value = match known {
+            // Of several names the one that is shown and stored.
+            Some("processing.guarantee") => {
+                ProcessingGuarantee::read(value.trim()).map(|guarantee| guarantee.text()).ok()
+            }
+            _ => None,
+        }
+        .unwrap_or_else(|| value.to_owned());
+        self.values.insert(known.unwrap_or(name).to_owned(), value);
         Ok(())
     }
 
@@ -138,6 +147,19 @@ impl Properties {
     }
 }
 
+/// How a query's output is delivered that was created with these settings.
+pub(super) fn delivery(stored: &BTreeMap<String, String>) -> Delivery {
+    let guarantee = stored.get("processing.guarantee").and_then(|value| ProcessingGuarantee::read(value).ok());
+    Delivery {
+        guarantee: match guarantee {
+            Some(ProcessingGuarantee::AtLeastOnce) => Guarantee::AtLeastOnce,
+            Some(ProcessingGuarantee::AtMostOnce) => Guarantee::AtMostOnce,
+            Some(ProcessingGuarantee::ExactlyOnce) | None => Guarantee::ExactlyOnce,
+        },
+        epoch_interval: stored.get("epoch.interval").and_then(|value| Duration::read(value.trim()).ok()),
+    }
+}
+
 /// Values that change statements are checked; those that a request may name to no effect are not.
 fn check_value(definition: &Definition, name: &str, value: &str) -> Result<(), Diagnostic> {
     let refuse = |why: String| {
@@ -145,10 +167,6 @@ fn check_value(definition: &Definition, name: &str, value: &str) -> Result<(), D
     };
     let lower = value.trim().to_ascii_lowercase();
     match definition.name {
-        "processing.guarantee" if ["at_least_once", "at_most_once"].contains(&lower.as_str()) => {
-            Err(Diagnostic::not_implemented(format!("{name} '{lower}'"))
-                .with_hint("Every query runs as 'exactly_once_v2', which keeps what the others promise."))
-        }
         _ if definition.effect != Effect::Statement => Ok(()),
         "auto.offset.reset" if !["earliest", "latest"].contains(&lower.as_str()) => {
             refuse("It must be 'earliest' or 'latest'.".to_owned())
@@ -166,6 +184,15 @@ fn check_value(definition: &Definition, name: &str, value: &str) -> Result<(), D
         }
         "join.streams.ttl" => match Duration::read(value.trim()) {
             Ok(ttl) if ttl > Duration::from_secs(366 * 86_400) => refuse("It must be 366d at most.".to_owned()),
+            Ok(_) => Ok(()),
+            Err(expected) => refuse(format!("It must be {expected}.")),
+        },
+        "processing.guarantee" => match ProcessingGuarantee::read(value.trim()) {
+            Ok(_) => Ok(()),
+            Err(expected) => refuse(format!("It must be {expected}.")),
+        },
+        "epoch.interval" if !value.trim().is_empty() => match Duration::read(value.trim()) {
+            Ok(interval) if interval > Duration::from_secs(3600) => refuse("It must be 1h at most.".to_owned()),
             Ok(_) => Ok(()),
             Err(expected) => refuse(format!("It must be {expected}.")),
         },
@@ -198,8 +225,15 @@ mod tests {
         check("auto.ofset.reset", "latest", "Did you mean \"auto.offset.reset\"?");
         check("ksql.streams.consumer.max.poll.records", "7", "max.poll.records");
         check("ksql.streams.cache.max.bytes.buffering", "0", r#"{"cache.max.bytes.buffering": "0"}"#);
-        check("processing.guarantee", "at_least_once", "'at_least_once' is not implemented yet");
-        check("ksql.streams.processing.guarantee", "exactly_once_v2", "exactly_once_v2");
+        check("processing.guarantee", "AT_LEAST_ONCE", r#"{"processing.guarantee": "at_least_once"}"#);
+        check(
+            "ksql.streams.processing.guarantee",
+            "exactly_once_beta",
+            r#"{"processing.guarantee": "exactly_once_v2"}"#,
+        );
+        check("processing.guarantee", "twice", "It must be one of exactly_once_v2, at_least_once, at_most_once");
+        check("ksql.streams.commit.interval.ms", "2000", r#"{"epoch.interval": "2000"}"#);
+        check("epoch.interval", "2h", "It must be 1h at most");
         check("cache.max.bytes.buffering", "much", "It must be a size such as 64MiB");
         check("join.streams.ttl", "7d", r#"{"join.streams.ttl": "7d"}"#);
         check("join.streams.ttl", "367d", "It must be 366d at most");

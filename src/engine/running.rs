@@ -18,6 +18,7 @@ use crate::telemetry::{KafkaMetrics, PartitionMetrics, QueryMetrics};
 use super::command::{QueryAction, StoredQuery};
 use super::database::Engine;
 use super::entity::{PartitionOffsets, QueryErrorInfo};
+use super::properties::delivery;
 use super::world::World;
 
 /// How long CREATE OR REPLACE waits for the old graph to finish what it has read.
@@ -88,13 +89,14 @@ impl Engine {
 
     fn start(&self, query: &StoredQuery, world: &World) {
         let graph = Arc::new(query.graph.clone());
+        let delivery = delivery(&query.properties);
         let runs = self.runtime.status(&query.id).is_ok();
         let started = if runs {
-            self.runtime.replace_graph(&query.id, graph, SWITCH_TIMEOUT)
+            self.runtime.replace_graph(&query.id, graph, delivery, SWITCH_TIMEOUT)
         } else {
             let paused = world.catalog.query(&query.id).is_some_and(|query| query.paused);
             let first_offsets = query.first_offsets.clone();
-            self.runtime.start_query(QueryDefinition { id: query.id.clone(), graph, first_offsets, paused })
+            self.runtime.start_query(QueryDefinition { id: query.id.clone(), graph, first_offsets, delivery, paused })
         };
         match started {
             Ok(()) => {

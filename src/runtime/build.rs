@@ -18,7 +18,7 @@ use crate::topics::{OffsetRange, TopicId, TopicInfo};
 use crate::types::{Epoch, EventTime, Offset, Partition};
 
 use super::BuildError;
-use super::chain::Chain;
+use super::chain::{Chain, Flushes};
 use super::changelog::{Changelog, RestoreProgress, Restorer, Share};
 use super::client::Client;
 use super::cursor::Cursor;
@@ -50,6 +50,8 @@ pub(super) struct Plan<'a> {
     pub(super) skip: &'a BTreeSet<(String, i32, Offset)>,
     /// What it goes on from; nothing may be committing. `None` for a query without epochs: its state is in memory alone.
     pub(super) durable: Option<&'a Durable>,
+    /// Output leaves after every step, and does not wait for the epoch's end.
+    pub(super) leaves_at_once: bool,
     /// The changelogs that the query's last pipeline wrote to, by operator: its own, whatever they hold.
     pub(super) opened: &'a BTreeMap<String, TopicId>,
     /// Who takes the rows of an [`Output::Rows`].
@@ -258,6 +260,7 @@ fn make_task(
         topics: shape.stage.inputs.iter().map(|input| only_topic(plan.graph, input)).collect(),
         port: None,
         changelogs: changelogs.clone(),
+        leaves_at_once: plan.leaves_at_once,
         epoch: plan.epoch,
         chain,
         output,
@@ -395,7 +398,12 @@ fn chain(env: &Environment, plan: &Plan<'_>, stage: &Stage) -> Result<(Chain, Ed
     }
     let edge = edges.into_iter().next();
     let edge = edge.ok_or_else(|| BuildError::Graph(format!("stage {} has no input", stage.name)))?;
-    Ok((Chain::new(compiled, plan.durable.is_none()), edge))
+    let flushes = match plan.durable {
+        None => Flushes::WithoutEpochs,
+        Some(_) if plan.leaves_at_once => Flushes::EachBatch,
+        Some(_) => Flushes::AtBarrier,
+    };
+    Ok((Chain::new(compiled, flushes), edge))
 }
 
 /// The edge behind the last operator of a stage.

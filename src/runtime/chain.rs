@@ -38,13 +38,23 @@ pub(super) enum Left {
     Fatal(RowError),
 }
 
+/// When operators emit what they hold back to merge changes of one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flushes {
+    /// When the epoch ends.
+    AtBarrier,
+    /// Behind every batch.
+    EachBatch,
+    /// Behind every batch. There are no epochs: state changes, which nobody takes, are thrown away from time to time.
+    WithoutEpochs,
+}
+
 /// Operators in order, and what they have still to be given.
 #[derive(Debug)]
 pub(super) struct Chain {
     // fixed
     operators: Vec<Box<dyn Operator>>,
-    /// What is held back leaves behind every batch: there are no epochs.
-    flushes_always: bool,
+    flushes: Flushes,
     // changing
     /// Without epochs, rows given since state changes were thrown away.
     unsaved_rows: usize,
@@ -53,10 +63,9 @@ pub(super) struct Chain {
 }
 
 impl Chain {
-    /// A chain of these operators. With `flushes_always` each batch is followed by a flush, and state changes, which
-    /// nobody takes, are thrown away from time to time.
-    pub(super) fn new(operators: Vec<Box<dyn Operator>>, flushes_always: bool) -> Self {
-        Self { operators, flushes_always, unsaved_rows: 0, stack: Vec::new(), out: Output::default() }
+    /// A chain of these operators.
+    pub(super) fn new(operators: Vec<Box<dyn Operator>>, flushes: Flushes) -> Self {
+        Self { operators, flushes, unsaved_rows: 0, stack: Vec::new(), out: Output::default() }
     }
 
     /// The places in the chain of the operators that have state.
@@ -73,21 +82,25 @@ impl Chain {
     pub(super) fn give_changes(&mut self, port: Port, batch: ChangeBatch, context: EvaluationContext) {
         debug_assert!(self.is_drained(), "order would be lost");
         self.out.context = context;
-        if self.flushes_always {
-            self.forget_changes(batch.len());
-            self.stack.push(Work::Flush(0));
-        }
+        self.flush_behind(batch.len());
         self.stack.push(Work::Changes(0, port, batch));
     }
 
     /// Gives the first operator stream time. The chain must be drained.
     pub(super) fn give_time(&mut self, now: StreamTime) {
         debug_assert!(self.is_drained(), "order would be lost");
-        if self.flushes_always {
-            self.forget_changes(1);
+        self.flush_behind(1);
+        self.stack.push(Work::Time(0, now));
+    }
+
+    /// What `rows` that are given now make operators hold back leaves behind them, if that is how it is done.
+    fn flush_behind(&mut self, rows: usize) {
+        if self.flushes == Flushes::WithoutEpochs {
+            self.forget_changes(rows);
+        }
+        if self.flushes != Flushes::AtBarrier {
             self.stack.push(Work::Flush(0));
         }
-        self.stack.push(Work::Time(0, now));
     }
 
     /// Before `rows` more are given: throws away what operators remember for a barrier, if it is much.
@@ -186,7 +199,7 @@ impl Chain {
 
 #[cfg(test)]
 mod tests {
-    use super::{Chain, Left};
+    use super::{Chain, Flushes, Left};
     use crate::expressions::EvaluationContext;
     use crate::operators::batch_text::{batch, text};
     use crate::operators::{Capture, Operator, Output, Port, RowError, Step, StreamTime};
@@ -253,7 +266,7 @@ mod tests {
 
     #[test]
     fn an_operator_with_more_to_say_is_resumed_behind_what_it_said() {
-        let mut chain = Chain::new(vec![echo(2), echo(2)], false);
+        let mut chain = Chain::new(vec![echo(2), echo(2)], Flushes::AtBarrier);
         chain.give_changes(Port(0), batch("+ a 1 @1"), EvaluationContext::default());
         assert_eq!(left(&mut chain), ["+ a 1 @1"; 4]);
         assert!(chain.is_drained());
@@ -261,22 +274,22 @@ mod tests {
 
     #[test]
     fn stream_time_leaves_behind_the_rows_it_caused() {
-        let mut chain = Chain::new(vec![echo(1), echo(1)], false);
+        let mut chain = Chain::new(vec![echo(1), echo(1)], Flushes::AtBarrier);
         chain.give_time(EventTime(7));
         assert_eq!(left(&mut chain), ["+ t 0 @7", "+ t 0 @7", "time 7"]);
     }
 
     #[test]
     fn what_is_flushed_goes_through_the_operators_behind_before_they_are_flushed() {
-        let mut chain = Chain::new(vec![echo(2), echo(2)], false);
+        let mut chain = Chain::new(vec![echo(2), echo(2)], Flushes::AtBarrier);
         chain.give_flush();
         assert_eq!(left(&mut chain).len(), 2 * 2 + 2);
         assert!(chain.is_drained());
     }
 
     #[test]
-    fn without_epochs_every_batch_is_followed_by_a_flush() {
-        let mut chain = Chain::new(vec![echo(1)], true);
+    fn every_batch_is_followed_by_a_flush_where_output_waits_for_no_barrier() {
+        let mut chain = Chain::new(vec![echo(1)], Flushes::EachBatch);
         chain.give_changes(Port(0), batch("+ a 1 @1"), EvaluationContext::default());
         assert_eq!(left(&mut chain), ["+ a 1 @1", "+ held 1 @0"]);
     }
@@ -305,8 +318,10 @@ mod tests {
     #[test]
     fn without_epochs_state_changes_do_not_pile_up() {
         let rows = batch(&vec!["+ a 1 @1"; 1000].join(";"));
-        for (flushes_always, expected) in [(true, 16_000), (false, 100_000)] {
-            let mut chain = Chain::new(vec![Box::<Notes>::default()], flushes_always);
+        for (flushes, expected) in
+            [(Flushes::WithoutEpochs, 16_000), (Flushes::EachBatch, 100_000), (Flushes::AtBarrier, 100_000)]
+        {
+            let mut chain = Chain::new(vec![Box::<Notes>::default()], flushes);
             let mut most = 0;
             for _ in 0..100 {
                 chain.give_changes(Port(0), rows.clone(), EvaluationContext::default());
@@ -319,7 +334,7 @@ mod tests {
 
     #[test]
     fn nothing_follows_a_row_that_an_operator_cannot_go_on_behind() {
-        let mut chain = Chain::new(vec![echo(2), Box::new(Fatal)], false);
+        let mut chain = Chain::new(vec![echo(2), Box::new(Fatal)], Flushes::AtBarrier);
         chain.give_changes(Port(0), batch("+ a 1 @1"), EvaluationContext::default());
         assert_eq!(left(&mut chain), ["SUM at 0: too long"]);
     }

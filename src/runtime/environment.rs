@@ -139,6 +139,13 @@ impl Environment {
         self.committer.commit(transaction, Box::new(move |outcome| awaited.answer(outcome)));
     }
 
+    /// Hands records to the log that are to be readable at once. `done` as with [`Environment::commit`].
+    pub(super) fn send(self: &Arc<Self>, records: Transaction, done: impl FnOnce(CommitOutcome) + Send + 'static) {
+        self.scheduler.went_outside();
+        let awaited = Awaited { env: Arc::downgrade(self), done: Some(done) };
+        self.committer.send(records, Box::new(move |outcome| awaited.answer(outcome)));
+    }
+
     /// Another owns the service. Nothing is committed any more.
     pub(super) fn set_fenced(&self) {
         self.fenced.store(true, Ordering::SeqCst);

@@ -24,9 +24,8 @@ use super::processing_log::ProcessingLog;
 use super::push::{PushDefinition, PushQuery};
 use super::query::{Query, QueryDefinition};
 use super::scheduler::Scheduler;
-use super::settings::Guarantee;
 use super::status::{PushStatus, QueryState, QueryStatus};
-use super::{Clock, RuntimeSettings};
+use super::{Clock, Delivery, RuntimeSettings};
 
 /// What a runtime is made of.
 pub struct RuntimeParts {
@@ -119,9 +118,6 @@ pub enum RuntimeError {
     /// A worker thread cannot be started.
     #[error("cannot start a worker thread")]
     Worker(#[source] std::io::Error),
-    /// A setting whose value is not built yet.
-    #[error("processing.guarantee {0:?} is not implemented yet")]
-    Guarantee(Guarantee),
 }
 
 /// Runs queries.
@@ -141,9 +137,6 @@ impl Runtime {
 
     /// As [`Runtime::start`], with operators made by `compile`.
     pub(super) fn start_with(parts: RuntimeParts, compile: Compile) -> Result<Arc<Self>, RuntimeError> {
-        if parts.settings.guarantee != Guarantee::ExactlyOnce {
-            return Err(RuntimeError::Guarantee(parts.settings.guarantee));
-        }
         let offsets_topic_id = offsets_topic(parts.log.as_ref(), &parts.service_id)?;
         let threads = if parts.scheduler.is_some() { 0 } else { parts.settings.worker_threads.max(1) };
         let scheduler = parts.scheduler.unwrap_or_else(|| Scheduler::for_workers(Arc::clone(&parts.clock)));
@@ -245,7 +238,7 @@ impl Runtime {
         self.query(id)?.skip_failed()
     }
 
-    /// Has a query go on with another graph. When this returns, what was read before went through the old one, and is
+    /// Has a query go on with another graph, delivered otherwise perhaps. When this returns, what was read before went through the old one, and is
     /// durable; what is read from now on goes through the new one.
     ///
     /// # Errors
@@ -255,10 +248,11 @@ impl Runtime {
         &self,
         id: &QueryId,
         graph: Arc<OperatorGraph>,
+        delivery: Delivery,
         timeout: Duration,
     ) -> Result<(), RuntimeError> {
         let query = self.query(id)?;
-        query.replace_graph(graph);
+        query.replace_graph(graph, delivery);
         self.wait(timeout, || query.has_switched(), "the switch to the new graph")
     }
 

@@ -60,5 +60,5 @@ pub use push::{PushDefinition, PushStart};
 pub use query::QueryDefinition;
 pub use row_event::RowEvent;
 pub use scheduler::Scheduler;
-pub use settings::{Guarantee, RuntimeSettings};
+pub use settings::{Delivery, Guarantee, RuntimeSettings};
 pub use status::{PushStatus, QueryState, QueryStatus, SourceProgress};

@@ -16,7 +16,7 @@ use super::scheduler::Task;
 
 /// Where rows leave to.
 pub(super) enum TaskOutput {
-    /// Records, gathered until the barrier.
+    /// Records, gathered until the barrier, or until the step ends.
     Sink(Box<SinkEncoder>),
     /// The tasks of the next stage.
     Exchange(Dealer),
@@ -110,16 +110,20 @@ impl TaskOutput {
         matches!(self, Self::Exchange(_))
     }
 
-    /// Ends the epoch: gives its records, and tells the tasks downstream.
-    pub(super) fn barrier(&mut self, epoch: Epoch) -> Vec<PartitionRecords> {
+    /// The records written since the last call.
+    pub(super) fn take(&mut self) -> Vec<PartitionRecords> {
         match self {
             Self::Sink(encoder) => encoder.take(),
-            Self::Exchange(dealer) => {
-                dealer.barrier(epoch);
-                Vec::new()
-            }
-            Self::Rows(_) => Vec::new(),
+            Self::Exchange(_) | Self::Rows(_) => Vec::new(),
         }
+    }
+
+    /// Ends the epoch: gives its records, and tells the tasks downstream.
+    pub(super) fn barrier(&mut self, epoch: Epoch) -> Vec<PartitionRecords> {
+        if let Self::Exchange(dealer) = self {
+            dealer.barrier(epoch);
+        }
+        self.take()
     }
 
     /// The stream time that a source task goes on with after a restart: that of the rows that left to an exchange,

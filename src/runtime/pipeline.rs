@@ -24,6 +24,10 @@ pub(super) trait Owner: Send + Sync {
     /// A source task did a step.
     fn report(&self, pipeline: u64, report: SourceReport);
 
+    /// A task has records for the sink that do not wait for the end of this epoch. What it has for the epoch comes before
+    /// its capture.
+    fn leaves(&self, pipeline: u64, epoch: Epoch, records: Vec<PartitionRecords>);
+
     /// A task reached a barrier.
     fn captured(&self, pipeline: u64, capture: TaskCapture);
 
@@ -60,8 +64,10 @@ pub(super) struct TaskCapture {
     pub(super) task: usize,
     /// The epoch that ends.
     pub(super) epoch: Epoch,
-    /// Records for the sink, and for changelogs.
-    pub(super) records: Vec<PartitionRecords>,
+    /// Records for the sink.
+    pub(super) output: Vec<PartitionRecords>,
+    /// Records for changelogs.
+    pub(super) state: Vec<PartitionRecords>,
     /// Bytes of those for changelogs.
     pub(super) state_bytes: usize,
     /// For a task behind an exchange: its stage, and the stream time there.

@@ -14,7 +14,7 @@ use crate::catalog::QueryId;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::planner::OperatorGraph;
 use crate::planner::graph::Input;
-use crate::topics::TopicInfo;
+use crate::topics::{PartitionRecords, TopicInfo};
 use crate::types::{Epoch, Offset};
 
 use super::RowEvent;
@@ -143,6 +143,7 @@ impl PushQuery {
                 careful: false,
                 skip: &BTreeSet::new(),
                 durable: None,
+                leaves_at_once: false,
                 opened: &BTreeMap::new(),
                 client: Some(&client),
             },
@@ -220,6 +221,9 @@ impl Owner for PushQuery {
             self.client.finish(RowEvent::Completed);
         }
     }
+
+    /// Rows go to the client, not through here.
+    fn leaves(&self, _pipeline: u64, _epoch: Epoch, _records: Vec<PartitionRecords>) {}
 
     fn time_passed(&self, _pipeline: u64, _epoch: Epoch) {}
 

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Invariants:
-//! - an epoch's output leaves only when every task has captured it, as one transaction with the positions behind it;
+//! - an epoch's output leaves only when every task has captured it, as one transaction with the positions behind it
+//!   (under the other guarantees before or after that: [`delivery`]);
 //! - a barrier is asked for only when no other is under way and nothing is committing;
 //! - a failure never undoes memory: it throws the pipeline away and makes one from the last durable positions;
 //! - only a definite outcome moves these; after an unknown one they are read from the log.
@@ -22,8 +23,10 @@
 //! | unknown | a probe; once it is committed what came before it is decided: positions from the log, new pipeline |
 
 mod control;
+mod delivery;
 mod failure;
 mod lifecycle;
+mod outbox;
 mod quiet;
 
 use std::collections::BTreeMap;
@@ -34,7 +37,7 @@ use parking_lot::Mutex;
 
 use crate::catalog::QueryId;
 use crate::planner::OperatorGraph;
-use crate::topics::{CommitOutcome, TopicError, TopicId, Transaction};
+use crate::topics::{CommitOutcome, PartitionRecords, TopicError, TopicId, Transaction};
 use crate::types::{Epoch, EventTime, Offset};
 
 use self::control::{Closing, Commit, Control, Doubt, Failure};
@@ -44,6 +47,7 @@ use super::pipeline::{Owner, SourceReport, TaskCapture, TaskFailure};
 use super::positions::{self, Durable};
 use super::processing_log::ProcessingLogEntry;
 use super::scheduler::{Body, Ran, Task};
+use super::{Delivery, Guarantee};
 
 /// Entries of the processing log that an epoch keeps; more are only counted.
 const MAX_ENTRIES: usize = 10_000;
@@ -58,6 +62,8 @@ pub struct QueryDefinition {
     /// Where each partition of a source topic is read from by the first epoch. A topic that is not told, or of another
     /// incarnation, is read from its beginning.
     pub first_offsets: Vec<(String, TopicId, Vec<Offset>)>,
+    /// How its output is delivered.
+    pub delivery: Delivery,
     /// It waits for [`super::Runtime::resume`].
     pub paused: bool,
 }
@@ -83,6 +89,40 @@ struct Answer {
     /// Transactions handed over so far. Only the last one's outcome is waited for.
     asked: u64,
     outcome: Option<CommitOutcome>,
+    /// The same for output that leaves by itself.
+    asked_output: u64,
+    of_output: Option<CommitOutcome>,
+}
+
+impl Answer {
+    fn ask(&mut self) -> u64 {
+        self.outcome = None;
+        self.asked += 1;
+        self.asked
+    }
+
+    fn answered(&mut self, asked: u64, outcome: CommitOutcome) {
+        if self.asked == asked {
+            self.outcome = Some(outcome);
+        }
+    }
+
+    fn ask_output(&mut self) -> u64 {
+        self.of_output = None;
+        self.asked_output += 1;
+        self.asked_output
+    }
+
+    fn output_answered(&mut self, asked: u64, outcome: CommitOutcome) {
+        if self.asked_output == asked {
+            self.of_output = Some(outcome);
+        }
+    }
+
+    /// True if there is nothing that was not looked at.
+    fn is_empty(&self) -> bool {
+        self.outcome.is_none() && self.of_output.is_none()
+    }
 }
 
 /// Runs [`Query::coordinate`].
@@ -124,10 +164,17 @@ impl Query {
 
     /// Everything that waits for somebody to do it.
     fn coordinate(&self, me: &Arc<Task>) -> Ran {
-        let outcome = self.answer.lock().outcome.take();
+        let (outcome, of_output) = {
+            let mut answer = self.answer.lock();
+            (answer.outcome.take(), answer.of_output.take())
+        };
+        if let Some(outcome) = of_output {
+            self.settle_output(outcome, me);
+        }
         if let Some(outcome) = outcome {
             self.settle(outcome, me);
         }
+        self.send_output();
         let now = self.env.scheduler.now();
         let mut control = self.control.lock();
         if control.stopped {
@@ -135,9 +182,7 @@ impl Query {
             self.env.made_progress();
             return Ran::IDLE;
         }
-        let resend =
-            control.committing.as_mut().is_some_and(|commit| commit.retry_at.take_if(|at| *at <= now).is_some());
-        if resend {
+        if control.take_due_commit(now) {
             drop(control);
             self.send();
             return Ran::AGAIN;
@@ -150,6 +195,7 @@ impl Query {
         }
         if control.committing.is_none()
             && control.uncertain.is_none()
+            && !control.outbox.awaits_forgotten()
             && control.restart_at.take_if(|at| *at <= now).is_some()
         {
             self.rebuild(&mut control, me);
@@ -162,6 +208,19 @@ impl Query {
         Ran::IDLE
     }
 
+    /// There is something in the epoch under way.
+    fn open_epoch(&self, control: &mut Control) {
+        control.open = true;
+        control.opened_at = self.env.scheduler.now();
+        if control.delivery.leaves_at_once()
+            && let Some(coordinator) = self.coordinator()
+        {
+            // It ends by the clock: no source may have anything to report by then.
+            let interval = control.delivery.epoch_interval(&self.env.settings);
+            self.env.scheduler.wake_after(interval, &coordinator);
+        }
+    }
+
     /// Ends the epoch under way if it is time: sources dry, interval over, or full.
     fn maybe_close(&self, control: &mut Control) {
         if !control.open || control.closing.is_some() || control.committing.is_some() || control.restart_at.is_some() {
@@ -169,8 +228,10 @@ impl Query {
         }
         let Some(pipeline) = &control.pipeline else { return };
         let now = self.env.scheduler.now();
-        let is_due = control.dry.iter().all(|dry| *dry)
-            || now.saturating_sub(control.opened_at) >= self.env.settings.epoch_interval
+        // Where output has left already nobody waits for the epoch, unless the query is to come to rest.
+        let may_wait = control.delivery.leaves_at_once() && !control.paused && control.next_graph.is_none();
+        let is_due = (!may_wait && control.dry.iter().all(|dry| *dry))
+            || now.saturating_sub(control.opened_at) >= control.delivery.epoch_interval(&self.env.settings)
             || pipeline.gate.is_full(control.epoch)
             // With care, each record has an epoch of its own: the one that cannot be written is known by it.
             || pipeline.gate.is_careful();
@@ -187,11 +248,12 @@ impl Query {
     /// Every task has captured: makes the epoch's transaction.
     fn assemble(&self, control: &mut Control, closing: Closing) {
         let mut positions = control.durable.positions.clone();
-        let mut records = Vec::new();
+        let (mut records, mut output) = (Vec::new(), Vec::new());
         let mut stages = BTreeMap::new();
         let mut state_bytes = 0;
         for mut capture in closing.captures.into_iter().flatten() {
-            records.append(&mut capture.records);
+            output.append(&mut capture.output);
+            records.append(&mut capture.state);
             state_bytes += capture.state_bytes;
             if let Some((stage, time)) = capture.stage_time {
                 let latest = stages.entry(stage.to_string()).or_insert(time);
@@ -211,6 +273,12 @@ impl Query {
             // Positions of incarnations and topics that are no longer read would stay for ever.
             positions.retain(|key, _| pipeline.sources.iter().any(|source| source.key == *key));
         }
+        let mut behind = Vec::new();
+        match control.delivery.guarantee {
+            Guarantee::ExactlyOnce => records.append(&mut output),
+            Guarantee::AtLeastOnce => debug_assert!(output.is_empty(), "it has left before the capture"),
+            Guarantee::AtMostOnce => behind = output,
+        }
         let durable = Durable { epoch: closing.epoch, positions, stages, changelogs };
         let now = EventTime(self.env.clock.now_ms().max(0));
         let graph = control.graph.version;
@@ -218,6 +286,8 @@ impl Query {
         let entries = std::mem::take(&mut control.entries[parity(closing.epoch)]);
         control.committing = Some(Commit {
             transaction: Transaction { records },
+            awaits_output: control.delivery.leaves_at_once() && control.outbox.has(closing.epoch),
+            output: behind,
             durable,
             entries,
             attempts: 0,
@@ -226,11 +296,11 @@ impl Query {
         });
     }
 
-    /// Hands the epoch over to the log.
+    /// Hands the epoch over to the log, unless output has to be durable before.
     fn send(&self) {
         let transaction = {
             let mut control = self.control.lock();
-            let Some(commit) = &mut control.committing else { return };
+            let Some(commit) = control.committing.as_mut().filter(|commit| !commit.awaits_output) else { return };
             commit.attempts += 1;
             commit.transaction.clone()
         };
@@ -238,19 +308,11 @@ impl Query {
     }
 
     fn hand_over(&self, transaction: Transaction) {
-        let asked = {
-            let mut answer = self.answer.lock();
-            *answer = Answer { asked: answer.asked + 1, outcome: None };
-            answer.asked
-        };
+        let asked = self.answer.lock().ask();
         let me = Weak::clone(&self.me);
         self.env.commit(transaction, move |outcome| {
             let Some(query) = me.upgrade() else { return };
-            let mut answer = query.answer.lock();
-            if answer.asked == asked {
-                answer.outcome = Some(outcome);
-            }
-            drop(answer);
+            query.answer.lock().answered(asked, outcome);
             query.wake();
         });
     }
@@ -272,7 +334,11 @@ impl Query {
                 if let Some(offset) = offsets.last() {
                     control.told_until = offset.next();
                 }
+                let epoch = commit.durable.epoch;
                 control.became_durable(commit.durable);
+                if !control.stopped {
+                    control.outbox.put(epoch, commit.output);
+                }
                 drop(control);
                 commit.entries.into_iter().for_each(|entry| (self.env.processing_log)(entry));
             }
@@ -296,7 +362,7 @@ impl Query {
                 tracing::warn!(query_id = %self.id, %reason, "outcome of a commit is unknown, reading it from the log");
                 control.discard_pipeline();
                 control.trouble = Some(reason);
-                control.uncertain = Some(Doubt { probe_at: Some(Duration::ZERO), probes: 0 });
+                control.uncertain = Some(Doubt::about(Some((commit.durable.epoch, commit.output))));
                 me.wake();
             }
         }
@@ -312,7 +378,10 @@ impl Query {
         match outcome {
             CommitOutcome::Committed(_) => match self.read_durable(&mut control) {
                 Ok(()) => {
-                    control.uncertain = None;
+                    let output = control.uncertain.take().and_then(|doubt| doubt.output);
+                    if let Some((epoch, output)) = output.filter(|(epoch, _)| *epoch <= control.durable.epoch) {
+                        control.outbox.put(epoch, output);
+                    }
                     control.restart_at = Some(Duration::ZERO);
                     return me.wake();
                 }
@@ -358,14 +427,22 @@ impl Owner for Query {
         control.dry[report.source] = report.dry;
         self.note_quiet(&mut control);
         if report.advanced && report.epoch == control.epoch && !control.open {
-            control.open = true;
-            control.opened_at = self.env.scheduler.now();
+            self.open_epoch(&mut control);
         }
         self.maybe_close(&mut control);
         let is_settled = control.is_settled();
         drop(control);
         if is_settled {
             self.env.made_progress();
+        }
+    }
+
+    fn leaves(&self, pipeline: u64, epoch: Epoch, records: Vec<PartitionRecords>) {
+        let mut control = self.control.lock();
+        if control.is_current(pipeline) {
+            control.outbox.put(epoch, records);
+            drop(control);
+            self.send_output();
         }
     }
 
@@ -398,8 +475,7 @@ impl Owner for Query {
         let mut control = self.control.lock();
         let has_state = control.pipeline.as_ref().is_some_and(|pipeline| !pipeline.changelogs.is_empty());
         if control.is_current(pipeline) && has_state && epoch == control.epoch && !control.open {
-            control.open = true;
-            control.opened_at = self.env.scheduler.now();
+            self.open_epoch(&mut control);
             self.maybe_close(&mut control);
         }
     }

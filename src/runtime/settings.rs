@@ -4,16 +4,39 @@ use std::time::Duration;
 
 use crate::types::Partition;
 
-/// What output and offsets promise each other (`processing.guarantee`).
+/// What output, state and offsets promise each other (`processing.guarantee`). State and offsets always commit together,
+/// so state is exact under all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Guarantee {
-    /// Every record has its effect once, whatever fails.
+    /// Every record has its effect once, whatever fails: output is in the transaction of state and offsets.
     #[default]
     ExactlyOnce,
-    /// Output leaves at once and may come twice after a failure.
+    /// Output leaves at once; state and offsets follow when it is durable. After a failure some comes again.
     AtLeastOnce,
-    /// Offsets first: output may be missing after a failure.
+    /// Output follows once state and offsets are durable. After a failure some is missing.
     AtMostOnce,
+}
+
+/// How a query's output is delivered; decided when the query is created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Delivery {
+    /// `processing.guarantee`.
+    pub guarantee: Guarantee,
+    /// `epoch.interval`; `None` is what the settings of the runtime say.
+    pub epoch_interval: Option<Duration>,
+}
+
+impl Delivery {
+    /// Output leaves before its epoch ends, and does not wait for that.
+    pub(super) fn leaves_at_once(self) -> bool {
+        self.guarantee == Guarantee::AtLeastOnce
+    }
+
+    /// How long an epoch stays open while records keep coming.
+    pub(super) fn epoch_interval(self, settings: &RuntimeSettings) -> Duration {
+        let usual = if self.leaves_at_once() { settings.background_epoch_interval } else { settings.epoch_interval };
+        self.epoch_interval.unwrap_or(usual)
+    }
 }
 
 /// How queries run. Every member has a setting of the same meaning; the defaults are the product's.
@@ -27,6 +50,9 @@ pub struct RuntimeSettings {
     pub read_bytes: usize,
     /// How long an epoch stays open while records keep coming (`epoch.interval`). Default 5 ms.
     pub epoch_interval: Duration,
+    /// The same for queries whose output does not wait for the epoch (`processing.guarantee` = `at_least_once`).
+    /// Default 100 ms.
+    pub background_epoch_interval: Duration,
     /// Bytes read and written after which an epoch closes early, and sources wait while the one before still commits
     /// (`epoch.max.bytes`). Default 16 MiB.
     pub epoch_max_bytes: usize,
@@ -51,8 +77,6 @@ pub struct RuntimeSettings {
     /// Puts the bytes of a bad record into its entry of the processing log
     /// (`ksql.logging.processing.rows.include`). Default false.
     pub log_records: bool,
-    /// What output and offsets promise each other (`processing.guarantee`). Default exactly once.
-    pub guarantee: Guarantee,
     /// Batches that may wait for a slow client of a push query (`push.queue.batches`). Default 4.
     pub push_queue_batches: usize,
 }
@@ -64,6 +88,7 @@ impl Default for RuntimeSettings {
             batch_rows: 8192,
             read_bytes: 4 << 20,
             epoch_interval: Duration::from_millis(5),
+            background_epoch_interval: Duration::from_millis(100),
             epoch_max_bytes: 16 << 20,
             state_max_bytes: 1 << 30,
             exchange_rows: 65_536,
@@ -73,7 +98,6 @@ impl Default for RuntimeSettings {
             max_failures: 3,
             append_partition: None,
             log_records: false,
-            guarantee: Guarantee::ExactlyOnce,
             push_queue_batches: 4,
         }
     }

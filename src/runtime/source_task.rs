@@ -433,7 +433,9 @@ impl Body for SourceTask {
         if self.worker.gate.is_dead() {
             return Ran::FINISHED;
         }
-        self.turn(me, &owner).unwrap_or(Ran::FINISHED)
+        let Ok(ran) = self.turn(me, &owner) else { return Ran::FINISHED };
+        self.worker.hand_over_output(&owner);
+        ran
     }
 
     fn panicked(&mut self, message: String) {

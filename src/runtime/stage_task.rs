@@ -32,6 +32,8 @@ pub(super) struct Worker {
     pub(super) topics: Vec<Option<String>>,
     /// The changelogs of the operators that have state, by their places in the chain.
     pub(super) changelogs: Vec<(usize, Arc<Changelog>)>,
+    /// Output leaves after every step.
+    pub(super) leaves_at_once: bool,
     // changing
     pub(super) epoch: Epoch,
     pub(super) chain: Chain,
@@ -198,20 +200,33 @@ impl Worker {
     ) {
         let epoch = self.epoch;
         let now = EventTime(self.env.clock.now_ms().max(0));
-        let mut records = self.output.barrier(epoch);
+        self.hand_over_output(owner);
+        let output = self.output.barrier(epoch);
+        let mut state = Vec::new();
         let mut state_bytes = 0;
         for (place, rows) in self.chain.capture() {
             // Without epochs there are no changelogs either.
             let Some((_, changelog)) = self.changelogs.iter().find(|(index, _)| *index == place) else { continue };
             let rows = changelog.records(&rows, now);
             state_bytes += rows.iter().map(|part| part.records.data_bytes()).sum::<usize>();
-            records.extend(rows);
+            state.extend(rows);
         }
         self.look_at_state();
         self.is_flushed = false;
         self.epoch = epoch.next();
         let task = self.index;
-        owner.captured(self.pipeline, TaskCapture { task, epoch, records, state_bytes, stage_time, position });
+        owner.captured(self.pipeline, TaskCapture { task, epoch, output, state, state_bytes, stage_time, position });
+    }
+
+    /// Gives the owner the output of this step, if it leaves at once.
+    pub(super) fn hand_over_output(&mut self, owner: &Arc<dyn Owner>) {
+        if !self.leaves_at_once {
+            return;
+        }
+        let records = self.output.take();
+        if !records.is_empty() {
+            owner.leaves(self.pipeline, self.epoch, records);
+        }
     }
 
     /// Tells how much memory state takes.
@@ -353,13 +368,28 @@ impl StageTask {
 impl Body for StageTask {
     fn step(&mut self, me: &Arc<Task>) -> Ran {
         let Some(owner) = self.worker.owner.upgrade() else { return Ran::FINISHED };
+        let ran = self.turns(me, &owner);
+        if ran.next != Next::Finished {
+            self.worker.hand_over_output(&owner);
+        }
+        ran
+    }
+
+    fn panicked(&mut self, message: String) {
+        self.worker.panicked(&message);
+    }
+}
+
+impl StageTask {
+    /// Messages, up to about a batch of rows.
+    fn turns(&mut self, me: &Arc<Task>, owner: &Arc<dyn Owner>) -> Ran {
         let batch_rows = self.worker.env.settings.batch_rows;
         let mut rows = 0;
         while rows < batch_rows {
             if self.worker.gate.is_dead() {
                 return Ran::FINISHED;
             }
-            let turn = if self.restorer.is_some() { self.restore(me, &owner) } else { self.turn(me, &owner) };
+            let turn = if self.restorer.is_some() { self.restore(me, owner) } else { self.turn(me, owner) };
             match turn {
                 Err(Stopped) => return Ran::FINISHED,
                 Ok(ran) if ran.next == Next::Again => rows += ran.rows.max(1),
@@ -367,9 +397,5 @@ impl Body for StageTask {
             }
         }
         Ran { rows, next: Next::Again }
-    }
-
-    fn panicked(&mut self, message: String) {
-        self.worker.panicked(&message);
     }
 }

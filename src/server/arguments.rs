@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::settings::{InvalidSettings, ProcessingGuarantee, Settings, Sources};
+use crate::settings::{InvalidSettings, Settings, Sources};
 
 /// Runs the server.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -64,13 +64,6 @@ impl ServerArguments {
         }
         let (settings, warnings) = sources.finish()?;
         let mut errors = Vec::new();
-        if settings.runtime.guarantee != ProcessingGuarantee::ExactlyOnce {
-            errors.push(
-                "`processing.guarantee` is at_least_once or at_most_once, which are not implemented yet: leave it out, \
-                 for exactly_once_v2 keeps what they promise"
-                    .to_owned(),
-            );
-        }
         if settings.http.listen.is_empty() {
             errors.push("`listen` is empty".to_owned());
         }
@@ -105,13 +98,6 @@ mod tests {
                  implemented yet, so pass --insecure to let everyone in who reaches the port"),
         );
         check(&ServerArguments { insecure: true, ..arguments }, Ok("0.0.0.0:8088"));
-    }
-
-    #[test]
-    fn what_is_not_built_is_said_at_start() {
-        let settings = vec!["processing.guarantee=at_least_once".to_owned()];
-        let told = ServerArguments { settings, ..ServerArguments::default() }.settings([]).unwrap_err().to_string();
-        assert!(told.contains("`processing.guarantee` is at_least_once or at_most_once, which are not"), "{told}");
     }
 
     #[test]

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::engine::{Engine, EngineParts, EngineSettings, OpenError};
-use crate::runtime::{Guarantee, RuntimeSettings, WallClock};
+use crate::runtime::{RuntimeSettings, WallClock};
 use crate::serving::adhoc::AdHocSettings;
-use crate::settings::{Compatibility, OffsetReset, ProcessingGuarantee, Settings};
+use crate::settings::{Compatibility, OffsetReset, SettingValue, Settings};
 use crate::topics::TopicLog;
 use crate::types::Partition;
 
@@ -80,7 +80,8 @@ fn runtime_settings(settings: &Settings) -> RuntimeSettings {
         worker_threads: if knobs.worker_threads == 0 { usual.worker_threads } else { knobs.worker_threads },
         batch_rows: knobs.batch_rows,
         read_bytes: knobs.read_max.bytes(),
-        epoch_interval: knobs.epoch_interval,
+        epoch_interval: knobs.epoch_interval.unwrap_or(usual.epoch_interval),
+        background_epoch_interval: knobs.epoch_interval.unwrap_or(usual.background_epoch_interval),
         epoch_max_bytes: knobs.epoch_max.bytes(),
         state_max_bytes: knobs.state_max.bytes(),
         exchange_rows: knobs.exchange_rows,
@@ -90,18 +91,15 @@ fn runtime_settings(settings: &Settings) -> RuntimeSettings {
         max_failures: knobs.max_failures,
         append_partition: knobs.append_partition.and_then(|number| i32::try_from(number).ok()).map(Partition),
         log_records: settings.processing_log.rows,
-        guarantee: match knobs.guarantee {
-            ProcessingGuarantee::ExactlyOnce => Guarantee::ExactlyOnce,
-            ProcessingGuarantee::AtLeastOnce => Guarantee::AtLeastOnce,
-            ProcessingGuarantee::AtMostOnce => Guarantee::AtMostOnce,
-        },
         push_queue_batches: knobs.push_queue,
     }
 }
 
 /// What holds where a request says nothing; only what differs from the defaults, which the engine knows.
 fn statement_defaults(settings: &Settings) -> BTreeMap<String, String> {
-    let (ours, usual) = (&settings.sql, Settings::default().sql);
+    let (ours, usual) = (&settings.sql, Settings::default());
+    let (guarantee, usual_guarantee) = (settings.runtime.guarantee, usual.runtime.guarantee);
+    let usual = usual.sql;
     let compatibility = match ours.compatibility {
         Compatibility::Extended => "extended",
         Compatibility::Ksqldb => "ksqldb",
@@ -113,6 +111,7 @@ fn statement_defaults(settings: &Settings) -> BTreeMap<String, String> {
     [
         ("sql.compatibility", compatibility.to_owned(), ours.compatibility != usual.compatibility),
         ("auto.offset.reset", reset.to_owned(), ours.offset_reset != usual.offset_reset),
+        ("processing.guarantee", guarantee.text(), guarantee != usual_guarantee),
         ("cache.max.bytes.buffering", ours.cache.0.to_string(), ours.cache != usual.cache),
         (
             "variable.substitution",

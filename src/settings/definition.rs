@@ -236,10 +236,11 @@ settings! {
         /// Threads that run queries. 0: one a core.
         worker_threads: usize = "worker.threads", "0", Restart, "0"..="1024";
         /// What a crash may do to results: `exactly_once_v2` nothing, `at_least_once` repeat some,
-        /// `at_most_once` lose some. Only the first is built; the others are refused.
-        guarantee: ProcessingGuarantee = "processing.guarantee", "exactly_once_v2", Restart;
+        /// `at_most_once` lose some. State is exact under all three. A query keeps what it was created with.
+        guarantee: ProcessingGuarantee = "processing.guarantee", "exactly_once_v2", Statement;
         /// Longest time between two commits of a query that has something to say.
-        epoch_interval: Duration = "epoch.interval", "5ms", Restart, "0ms"..="1h";
+        /// Empty: 5 ms, and 100 ms under `at_least_once`, where results do not wait for it.
+        epoch_interval: Option<Duration> = "epoch.interval", "", Statement, "0ms"..="1h";
         /// Bytes read and written by a query that close an epoch early.
         epoch_max: ByteSize = "epoch.max.bytes", "16MiB", Restart, "64KiB"..="4GiB";
         /// Most rows in a batch.

@@ -223,7 +223,7 @@ mod tests {
             sources.argument("service.id=b");
         })
         .unwrap();
-        assert_eq!(settings.runtime.epoch_interval, Duration::from_millis(2));
+        assert_eq!(settings.runtime.epoch_interval, Some(Duration::from_millis(2)));
         assert_eq!(settings.runtime.batch_rows, 10);
         assert_eq!(settings.service.id, "b");
     }

@@ -246,9 +246,9 @@ impl SettingValue for ListenAddress {
     }
 }
 
-/// Declares an enum whose values are words.
+/// Declares an enum whose values are words; the first word of each is how it is written.
 macro_rules! words {
-    ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $word:literal,)* }) => {
+    ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $word:literal $(| $alias:literal)*,)* }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum $name {
@@ -260,7 +260,7 @@ macro_rules! words {
 
             fn read(text: &str) -> Result<Self, String> {
                 match text.to_ascii_lowercase().as_str() {
-                    $($word => Ok(Self::$variant),)*
+                    $($word $(| $alias)* => Ok(Self::$variant),)*
                     _ => Err(format!("one of {}", [$($word),*].join(", "))),
                 }
             }
@@ -275,8 +275,8 @@ macro_rules! words {
 words! {
     /// What a crash may do to results.
     ProcessingGuarantee {
-        /// Output, state and offsets in one commit.
-        ExactlyOnce = "exactly_once_v2",
+        /// Output, state and offsets in one commit. ksqlDB has had three names for it.
+        ExactlyOnce = "exactly_once_v2" | "exactly_once" | "exactly_once_beta",
         /// Output leaves at once; state and offsets commit together.
         AtLeastOnce = "at_least_once",
         /// Offsets first.

@@ -231,6 +231,9 @@ fn query_description(query: &Value) -> String {
         }
         if member == "state" {
             text.extend(reasons(query, "Error          ".to_owned()).map(|reason| format!("{reason}\n")));
+            for (name, value) in query["overriddenProperties"].as_object().into_iter().flatten() {
+                text.push_str(&format!("{:<15}: {name} = {}\n", "Created with", list_cell(value)));
+            }
         }
     }
     text

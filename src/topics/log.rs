@@ -72,6 +72,14 @@ pub trait Committer: Send + Sync {
     /// Hands over a transaction and returns at once; `done` is called exactly once. Transactions of one committer
     /// take effect in the order of the calls.
     fn commit(&self, transaction: Transaction, done: OnCommit);
+
+    /// Hands over records that are to be readable as soon as the log has them, and durable when it answers; returns at
+    /// once. Records of a partition keep their order, those of two calls if the first is answered before the second is
+    /// made. On a cluster this is no transaction: after `Unknown` a part of the records may be there, and a holder who
+    /// was fenced is refused only once a commit has told it so. Our own logs do all or nothing, in the order of all calls.
+    fn send(&self, transaction: Transaction, done: OnCommit) {
+        self.commit(transaction, done);
+    }
 }
 
 /// Why the log refused.

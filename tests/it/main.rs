@@ -14,6 +14,7 @@ mod fuzz_sql;
 mod git_history;
 mod kafka_kills;
 mod kill_loop;
+mod kill_loop_delivery;
 mod kill_loop_joins;
 mod kill_loop_state;
 mod mutations;

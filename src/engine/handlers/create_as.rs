@@ -152,7 +152,7 @@ pub(super) fn start_query(
 }
 
 /// The settings that a query keeps from its creation.
-fn stored_properties(scope: &Scope<'_>) -> BTreeMap<String, String> {
+pub(super) fn stored_properties(scope: &Scope<'_>) -> BTreeMap<String, String> {
     const KEPT: &[&str] = &[
         "auto.offset.reset",
         "cache.max.bytes.buffering",
@@ -160,15 +160,15 @@ fn stored_properties(scope: &Scope<'_>) -> BTreeMap<String, String> {
         "ksql.fail.on.deserialization.error",
         "ksql.nested.error.set.null",
         "ksql.timestamp.throw.on.invalid",
+        "processing.guarantee",
         "source.idle",
     ];
-    let properties = scope.session.properties();
-    properties
-        .all()
-        .iter()
-        .filter(|(name, _)| KEPT.contains(&name.as_str()))
-        .map(|(k, v)| (k.clone(), v.clone()))
-        .collect()
+    // What the server says of these holds for all queries, whenever they were created.
+    const KEPT_IF_GIVEN: &[&str] = &["epoch.interval"];
+    let in_force = scope.session.properties();
+    let in_force = in_force.all().iter().filter(|(name, _)| KEPT.contains(&name.as_str()));
+    let given = scope.session.given.all().iter().filter(|(name, _)| KEPT_IF_GIVEN.contains(&name.as_str()));
+    in_force.chain(given).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// Refuses a query beyond the limit.

@@ -16,6 +16,7 @@ use crate::planner::{
 };
 use crate::sql::ast::{Ident, Query, StandardQuery, Statement, StatementKind};
 
+use super::create_as::stored_properties;
 use super::query_control::{id_of, unknown_query};
 
 /// EXPLAIN of a persistent query.
@@ -51,7 +52,10 @@ pub(super) fn explain_statement(scope: &Scope<'_>, statement: &Statement) -> Res
             .at(statement.span)),
     })?;
     let query_type = if matches!(statement.kind, StatementKind::Query(_)) { "PUSH" } else { "PERSISTENT" };
-    let description = of_planned(&planned, statement.to_string(), query_type);
+    let mut description = of_planned(&planned, statement.to_string(), query_type);
+    if query_type == "PERSISTENT" {
+        description.overridden_properties = stored_properties(scope);
+    }
     Ok(Outcome::Answer(Body::QueryDescription { query_description: Box::new(description) }))
 }
 

@@ -6,7 +6,7 @@ use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use futures_util::FutureExt as _;
 
 use super::{Bench, run};
-use crate::engine::{Engine, QueryAnswer, Request, RowEvent, RowStream};
+use crate::engine::{Engine, EngineSettings, QueryAnswer, Request, RowEvent, RowStream};
 use std::sync::Arc;
 
 const LONG: Duration = Duration::from_secs(30);
@@ -278,4 +278,33 @@ fn a_table_that_was_dropped_meanwhile_is_followed_no_longer() {
     // A reader that found it in the catalog before.
     engine.table_snapshot(&table).expect("its topic is still there");
     assert_eq!(engine.table_metrics().len(), 0);
+}
+
+#[test]
+fn a_query_keeps_the_guarantee_it_was_created_with() {
+    let bench = Bench::new();
+    let at_least_once = |settings: &mut EngineSettings| {
+        settings.defaults.insert("ksql.streams.processing.guarantee".to_owned(), "at_least_once".to_owned());
+    };
+    let engine = bench.open_with(at_least_once);
+    run(
+        &engine,
+        "CREATE STREAM S (A INTEGER) WITH (KAFKA_TOPIC='s', VALUE_FORMAT='JSON', PARTITIONS=1);
+         CREATE STREAM ONE AS SELECT * FROM S;
+         SET 'epoch.interval' = '7ms';
+         CREATE STREAM TWO AS SELECT * FROM S;
+         SET 'processing.guarantee' = 'exactly_once';
+         CREATE STREAM THREE AS SELECT * FROM S;",
+    );
+    drop(engine);
+    // Restarted with another default.
+    let told = run(&bench.open(), "SHOW QUERIES EXTENDED;");
+    let kept: Vec<_> = told.match_indices("overriddenProperties").map(|(at, _)| &told[at..]).collect();
+    for (kept, expected) in kept.into_iter().zip([
+        r#"{"auto.offset.reset":"earliest","processing.guarantee":"at_least_once"}"#,
+        r#"{"auto.offset.reset":"earliest","epoch.interval":"7ms","processing.guarantee":"exactly_once_v2"}"#,
+        r#"{"auto.offset.reset":"earliest","epoch.interval":"7ms","processing.guarantee":"at_least_once"}"#,
+    ]) {
+        assert!(kept.starts_with(&format!("overriddenProperties\":{expected}")), "{kept}");
+    }
 }

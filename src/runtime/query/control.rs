@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::planner::OperatorGraph;
-use crate::topics::{TopicId, Transaction};
+use crate::runtime::Delivery;
+use crate::topics::{PartitionRecords, TopicId, Transaction};
 use crate::types::{Epoch, Offset};
 
 use crate::runtime::pipeline::{Pipeline, Place, SourceHandle, TaskCapture, TaskFailure};
 use crate::runtime::positions::{Durable, SourceKey};
 use crate::runtime::processing_log::ProcessingLogEntry;
+
+use super::outbox::Outbox;
 
 /// A barrier under way.
 pub(super) struct Closing {
@@ -23,6 +26,10 @@ pub(super) struct Closing {
 /// An epoch's output, whole.
 pub(super) struct Commit {
     pub(super) transaction: Transaction,
+    /// Output of the epoch that leaves by itself is not durable yet: the transaction has to wait.
+    pub(super) awaits_output: bool,
+    /// Output that leaves once this is committed.
+    pub(super) output: Vec<PartitionRecords>,
     /// What is durable once it is committed.
     pub(super) durable: Durable,
     /// Told once it is committed.
@@ -39,6 +46,15 @@ pub(super) struct Doubt {
     pub(super) probe_at: Option<Duration>,
     /// Probes that were not committed.
     pub(super) probes: u32,
+    /// Output that leaves if this epoch turns out to be committed.
+    pub(super) output: Option<(Epoch, Vec<PartitionRecords>)>,
+}
+
+impl Doubt {
+    /// A doubt to be probed at once.
+    pub(super) fn about(output: Option<(Epoch, Vec<PartitionRecords>)>) -> Self {
+        Self { probe_at: Some(Duration::ZERO), probes: 0, output }
+    }
 }
 
 /// Why a query stays in ERROR.
@@ -47,8 +63,9 @@ pub(super) type Failure = TaskFailure;
 pub(super) struct Control {
     pub(super) graph: Arc<OperatorGraph>,
     pub(super) first_offsets: Vec<(String, TopicId, Vec<Offset>)>,
+    pub(super) delivery: Delivery,
     /// The graph to go on with at the next epoch's end.
-    pub(super) next_graph: Option<Arc<OperatorGraph>>,
+    pub(super) next_graph: Option<(Arc<OperatorGraph>, Delivery)>,
     /// Why the graph asked for last could not be built: the query goes on with the one before.
     pub(super) refused_graph: Option<String>,
     pub(super) paused: bool,
@@ -82,6 +99,8 @@ pub(super) struct Control {
     pub(super) quiet_since: Option<Duration>,
     pub(super) closing: Option<Closing>,
     pub(super) committing: Option<Commit>,
+    /// Output that leaves before or behind its epoch's commit.
+    pub(super) outbox: Outbox,
     /// Entries of the processing log, of epochs with an even and an odd number.
     pub(super) entries: [Vec<ProcessingLogEntry>; 2],
 
@@ -101,6 +120,7 @@ impl Control {
     pub(super) fn new(
         graph: Arc<OperatorGraph>,
         first_offsets: Vec<(String, TopicId, Vec<Offset>)>,
+        delivery: Delivery,
         paused: bool,
         durable: Durable,
         told_until: Offset,
@@ -108,6 +128,7 @@ impl Control {
         Self {
             graph,
             first_offsets,
+            delivery,
             next_graph: None,
             refused_graph: None,
             paused,
@@ -127,6 +148,7 @@ impl Control {
             quiet_since: None,
             closing: None,
             committing: None,
+            outbox: Outbox::default(),
             entries: [Vec::new(), Vec::new()],
             strikes: 0,
             failure: None,
@@ -153,11 +175,26 @@ impl Control {
             && self.closing.is_none()
             && self.committing.is_none()
             && self.uncertain.is_none()
+            && self.outbox.is_empty()
             && self.restart_at.is_none()
     }
 
-    /// Throws away all memory of what is not durable.
+    /// Takes notice that a commit is to be handed over at `now`: what it had to wait for is through, or it is tried again.
+    pub(super) fn take_due_commit(&mut self, now: Duration) -> bool {
+        let Some(commit) = &mut self.committing else { return false };
+        if commit.awaits_output {
+            commit.awaits_output = self.outbox.has(commit.durable.epoch);
+            return !commit.awaits_output;
+        }
+        commit.retry_at.take_if(|at| *at <= now).is_some()
+    }
+
+    /// Throws away all memory of what is not durable, and will be made again.
     pub(super) fn discard_pipeline(&mut self) {
+        if self.delivery.leaves_at_once() {
+            self.outbox.forget();
+            self.committing.take_if(|commit| commit.awaits_output);
+        }
         self.pipeline = None;
         self.closing = None;
         self.open = false;

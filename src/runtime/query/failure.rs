@@ -5,7 +5,6 @@
 //! [`Query::skip_failed`] passes the record into the processing log first.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::runtime::RuntimeError;
 use crate::runtime::pipeline::Place;
@@ -13,6 +12,7 @@ use crate::runtime::processing_log::{Failed, ProcessingLogEntry};
 use crate::runtime::scheduler::Task;
 
 use super::control::{Control, Doubt, Failure};
+use super::outbox::Outbox;
 use super::{Query, backoff};
 
 impl Query {
@@ -63,8 +63,8 @@ impl Query {
         control.discard_pipeline();
         control.committing = None;
         // After a panic nobody knows what was handed over and what was answered.
-        let doubt = Doubt { probe_at: Some(Duration::ZERO), probes: 0 };
-        control.uncertain = (!self.env.is_fenced()).then_some(doubt);
+        control.outbox = Outbox::default();
+        control.uncertain = (!self.env.is_fenced()).then(|| Doubt::about(None));
         control.restart_at = None;
         control.error = Some(Failure::of_no_record(reason));
         drop(control);

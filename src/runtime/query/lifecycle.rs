@@ -14,7 +14,7 @@ use crate::runtime::positions::SourceKey;
 use crate::runtime::processing_log::{Failed, ProcessingLogEntry};
 use crate::runtime::scheduler::Task;
 use crate::runtime::status::{QueryState, QueryStatus, SourceProgress};
-use crate::runtime::{BuildError, RuntimeError};
+use crate::runtime::{BuildError, Delivery, RuntimeError};
 use crate::topics::{TopicError, TopicId, TopicInfo};
 use crate::types::{Offset, Partition};
 
@@ -42,6 +42,7 @@ impl Query {
             control: parking_lot::Mutex::new(Control::new(
                 definition.graph,
                 definition.first_offsets,
+                definition.delivery,
                 definition.paused,
                 durable.unwrap_or_default(),
                 told_until,
@@ -92,6 +93,7 @@ impl Query {
                 careful: control.strikes > 0,
                 skip: &control.skip,
                 durable: Some(&control.durable),
+                leaves_at_once: control.delivery.leaves_at_once(),
                 opened: &control.opened,
                 client: None,
             },
@@ -161,8 +163,9 @@ impl Query {
             }
             return;
         }
-        let Some(graph) = control.next_graph.take() else { return };
+        let Some((graph, delivery)) = control.next_graph.take() else { return };
         let previous = std::mem::replace(&mut control.graph, graph);
+        let delivered = std::mem::replace(&mut control.delivery, delivery);
         if control.error.is_some() {
             // It runs when the query is resumed.
             return;
@@ -170,15 +173,16 @@ impl Query {
         if let Err(error) = self.build(control) {
             control.refused_graph = Some(error.to_string());
             control.graph = previous;
+            control.delivery = delivered;
             control.restart_at = Some(Duration::ZERO);
             me.wake();
         }
     }
 
     /// Asks for another graph; it runs from the end of the epoch under way on.
-    pub(in crate::runtime) fn replace_graph(&self, graph: Arc<OperatorGraph>) {
+    pub(in crate::runtime) fn replace_graph(&self, graph: Arc<OperatorGraph>, delivery: Delivery) {
         let mut control = self.control.lock();
-        control.next_graph = Some(graph);
+        control.next_graph = Some((graph, delivery));
         control.refused_graph = None;
         drop(control);
         self.wake();
@@ -211,9 +215,8 @@ impl Query {
         control.stopped = true;
         control.discard_pipeline();
         control.restart_at = None;
-        if control.committing.as_ref().is_some_and(|commit| commit.retry_at.is_some()) {
-            control.committing = None;
-        }
+        control.committing.take_if(|commit| commit.retry_at.is_some() || commit.awaits_output);
+        control.outbox.forget();
         control.uncertain.take_if(|doubt| doubt.probe_at.is_some());
         drop(control);
         self.wake();
@@ -222,17 +225,17 @@ impl Query {
     /// True if nothing is on its way to the log.
     pub(in crate::runtime) fn is_settled(&self) -> bool {
         let control = self.control.lock();
-        control.is_settled() && self.answer.lock().outcome.is_none()
+        control.is_settled() && self.answer.lock().is_empty()
     }
 
     /// True if the sources may stop: paused, and everything read is durable; or not running.
     pub(in crate::runtime) fn is_at_rest(&self) -> bool {
         let control = self.control.lock();
         let rests = match &control.pipeline {
-            None => control.committing.is_none() && control.uncertain.is_none(),
+            None => control.committing.is_none() && control.uncertain.is_none() && control.outbox.is_empty(),
             Some(_) => control.is_settled() && control.dry.iter().all(|dry| *dry),
         };
-        rests && self.answer.lock().outcome.is_none()
+        rests && self.answer.lock().is_empty()
     }
 
     /// Has sources read on to these offsets at most.

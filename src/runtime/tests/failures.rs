@@ -167,12 +167,12 @@ fn a_switch_that_takes_too_long_still_happens_and_nobody_says_otherwise() {
     world.produce("a", "x=1@1");
     let caught_up = runtime.wait_until_caught_up(None, Duration::from_millis(50));
     assert!(matches!(caught_up, Err(RuntimeError::TimedOut(_))), "the log answers nothing");
-    let switched = runtime.replace_graph(&id("Q"), copy("a", "c"), Duration::from_millis(1));
+    let switched = runtime.replace_graph(&id("Q"), copy("a", "c"), Delivery::default(), Duration::from_millis(1));
     assert!(matches!(switched, Err(RuntimeError::TimedOut(_))));
     let status = runtime.status(&id("Q")).unwrap();
     assert_eq!((status.state, status.refused_graph), (QueryState::Running, None));
     world.log.release();
-    runtime.replace_graph(&id("Q"), copy("a", "c"), SOON).unwrap();
+    runtime.replace_graph(&id("Q"), copy("a", "c"), Delivery::default(), SOON).unwrap();
     world.produce("a", "x=2@2");
     runtime.wait_until_caught_up(None, SOON).unwrap();
     assert_eq!((world.all("b"), world.all("c")), (vec!["x=1@1".to_owned()], vec!["x=2@2".to_owned()]));
@@ -183,13 +183,13 @@ fn a_graph_that_could_not_be_built_is_told_until_another_is_asked_for() {
     let world = World::new(&[("a", 1), ("b", 1)]);
     let (runtime, _) = world.seeded(1, RuntimeSettings::default());
     runtime.start_query(query("Q", copy("a", "b"))).unwrap();
-    let refused = runtime.replace_graph(&id("Q"), copy("a", "nowhere"), SOON);
+    let refused = runtime.replace_graph(&id("Q"), copy("a", "nowhere"), Delivery::default(), SOON);
     assert!(matches!(refused, Err(RuntimeError::QueryFailed { .. })), "{refused:?}");
     let told = || runtime.status(&id("Q")).unwrap().refused_graph;
     assert_eq!(told().as_deref(), Some("topic nowhere does not exist"));
     world.produce("a", "x=1@1");
     runtime.wait_until_caught_up(None, SOON).unwrap();
     assert_eq!(world.all("b"), ["x=1@1"], "it goes on with the old one");
-    runtime.replace_graph(&id("Q"), copy("a", "b"), SOON).unwrap();
+    runtime.replace_graph(&id("Q"), copy("a", "b"), Delivery::default(), SOON).unwrap();
     assert_eq!(told(), None);
 }

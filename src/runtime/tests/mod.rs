@@ -1,5 +1,6 @@
 //! Queries over a memory log, run from a seed.
 
+mod delivery;
 mod exactly_once;
 mod failures;
 mod fold;
@@ -13,7 +14,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::{ManualClock, ProcessingLogEntry, QueryDefinition, Runtime, RuntimeParts, RuntimeSettings, Scheduler};
+use super::{
+    Delivery, ManualClock, ProcessingLogEntry, QueryDefinition, Runtime, RuntimeParts, RuntimeSettings, Scheduler,
+};
 use crate::catalog::QueryId;
 use crate::expressions::{EdgeColumn, EdgeSchema};
 use crate::formats::{FormatName, Side, SideColumn};
@@ -207,5 +210,5 @@ pub(super) fn id(name: &str) -> QueryId {
 }
 
 pub(super) fn query(name: &str, graph: Arc<OperatorGraph>) -> QueryDefinition {
-    QueryDefinition { id: id(name), graph, first_offsets: vec![], paused: false }
+    QueryDefinition { id: id(name), graph, first_offsets: vec![], delivery: Delivery::default(), paused: false }
 }

@@ -199,7 +199,7 @@ fn another_graph_goes_on_where_the_old_one_ended() {
     let (runtime, scheduler) = run(&world);
     runtime.start_query(query("Q", copy("a", "b"))).unwrap();
     world.produce("a", "x=1@1");
-    runtime.replace_graph(&id("Q"), copy("a", "c"), SOON).unwrap();
+    runtime.replace_graph(&id("Q"), copy("a", "c"), Delivery::default(), SOON).unwrap();
     world.produce("a", "x=2@2");
     scheduler.run_until_idle();
     let mut both = world.all("b");
@@ -212,7 +212,7 @@ fn a_graph_that_cannot_be_built_changes_nothing() {
     let world = World::new(&[("a", 1), ("b", 1)]);
     let (runtime, scheduler) = run(&world);
     runtime.start_query(query("Q", copy("a", "b"))).unwrap();
-    assert!(runtime.replace_graph(&id("Q"), copy("a", "nowhere"), SOON).is_err());
+    assert!(runtime.replace_graph(&id("Q"), copy("a", "nowhere"), Delivery::default(), SOON).is_err());
     world.produce("a", "x=1@1");
     scheduler.run_until_idle();
     assert_eq!(world.all("b"), ["x=1@1"]);

@@ -206,7 +206,7 @@ fn a_graph_that_names_the_same_operator_goes_on_with_its_state() {
     let world = World::new(&[("a", 1), ("b", 1), ("c", 1)]);
     let runtime = start(&world, 1);
     run(&world, &runtime, "x=1@1");
-    runtime.replace_graph(&id("Q"), fold_by_key("a", "c", "fold"), SOON).unwrap();
+    runtime.replace_graph(&id("Q"), fold_by_key("a", "c", "fold"), Delivery::default(), SOON).unwrap();
     run(&world, &runtime, "x=2@2");
     assert_eq!(world.all("c"), ["x=65@2"]);
     runtime.pause(&id("Q")).unwrap();
