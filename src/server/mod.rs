@@ -9,6 +9,7 @@
 //! Reading order: [`run`], [`router`], `queries`, `result_body`, `row_format`, `value_json`, `refusal`, `accept`.
 
 mod accept;
+mod allocator;
 mod arguments;
 mod consume;
 mod doors;

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::allocator::set_up_allocator;
 use super::arguments::ServerArguments;
 use super::running::RunningServer;
 use crate::settings::{LogFormat, Settings};
@@ -13,6 +14,7 @@ use crate::telemetry::{LogLines, start_logging};
 
 /// Runs the server until SIGTERM or SIGINT. Exit codes: 0 stopped in order, 1 could not start or run, 2 bad settings.
 pub fn run(arguments: &ServerArguments) -> ExitCode {
+    set_up_allocator();
     let (settings, warnings) = match arguments.settings(std::env::vars()) {
         Ok(settings) => settings,
         Err(error) => return complain(&error.to_string(), 2),
