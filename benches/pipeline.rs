@@ -132,6 +132,7 @@ fn run(kind: &str, name: &str, sql: &str, log: &Arc<dyn TopicLog>, blocks: &[Rec
         clock: Arc::new(WallClock::default()),
         settings: RuntimeSettings { worker_threads: 1, ..RuntimeSettings::default() },
         service_id: "bench".to_owned(),
+        committers: 1,
         processing_log: Arc::new(|entry| panic!("{entry}")),
         scheduler: None,
     })

@@ -195,4 +195,6 @@ pub struct EngineHealth {
     pub commands: bool,
     /// How far state is read back; `None` if no query waits for that.
     pub restoring: Option<Restoring>,
+    /// Why the service is not this server's any more; `None` while it is.
+    pub lost: Option<String>,
 }

@@ -50,6 +50,9 @@ pub struct Command {
     /// Settings of the whole service that change; `None` is back to the default.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, Option<String>>,
+    /// Committers that the service has from now on, or had before: a later start with fewer still fences the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committers: Option<u32>,
     /// What whoever gave the statement is told beside its outcome. Not kept.
     #[serde(skip)]
     pub warnings: Vec<String>,
@@ -69,6 +72,7 @@ impl Command {
             queries: Vec::new(),
             delete_topics: Vec::new(),
             settings: BTreeMap::new(),
+            committers: None,
             warnings: Vec::new(),
         }
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::mpsc;
 
 use crate::topics::{
-    CleanupPolicy, CommitOutcome, Committer, PartitionRecords, TopicConfig, TopicError, TopicId, TopicLog, Transaction,
+    CleanupPolicy, CommitOutcome, Committer, PartitionRecords, TopicConfig, TopicError, TopicId, TopicInfo, TopicLog,
+    Transaction,
 };
 use crate::types::{EventTime, Offset, Partition, Record};
 
@@ -54,6 +55,23 @@ impl CommandLog {
         format!("_thalweg-{service_id}-commands")
     }
 
+    /// The topic, made if there is none yet.
+    ///
+    /// # Errors
+    /// The log refuses.
+    pub(super) fn topic(log: &dyn TopicLog, service_id: &str) -> Result<TopicInfo, TopicError> {
+        let name = Self::topic_name(service_id);
+        if let Some(info) = log.topic(&name)? {
+            return Ok(info);
+        }
+        let config = TopicConfig { partitions: 1, replicas: 1, cleanup: CleanupPolicy::Delete, retention_ms: None };
+        match log.create_topic(&name, &config) {
+            // Two servers may start at once.
+            Err(TopicError::TopicExists(_)) => log.topic(&name)?.ok_or(TopicError::UnknownTopic(name)),
+            made => made,
+        }
+    }
+
     /// Opens the command log, makes it if there is none, and fences whoever wrote it before.
     ///
     /// # Errors
@@ -61,14 +79,7 @@ impl CommandLog {
     pub(super) fn open(log: Arc<dyn TopicLog>, service_id: &str) -> Result<Self, CommandLogError> {
         let topic = Self::topic_name(service_id);
         let committer = log.committer(&topic)?;
-        let info = match log.topic(&topic)? {
-            Some(info) => info,
-            None => {
-                let config =
-                    TopicConfig { partitions: 1, replicas: 1, cleanup: CleanupPolicy::Delete, retention_ms: None };
-                log.create_topic(&topic, &config)?
-            }
-        };
+        let info = Self::topic(log.as_ref(), service_id)?;
         Ok(Self { log, topic, id: info.id, committer, end: Offset(0) })
     }
 

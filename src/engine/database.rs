@@ -1,12 +1,13 @@
 //! The running database: what it is made of, how it opens and ends.
 //!
-//! Opening reads the command log and applies its commands to an empty world; then what a crash left undone is mended
+//! Opening takes over the command log (whoever wrote it before is fenced, so what it holds now is all there is), then
+//! every committer that it names, and only then reads what those wrote. It applies the commands to an empty world; then what a crash left undone is mended
 //! (topics a command wanted, topics a command deleted), and every query starts from its stored graph. Nothing is
 //! planned again.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
@@ -16,8 +17,9 @@ use crate::runtime::{Clock, Runtime, RuntimeError, RuntimeParts, Scheduler};
 use crate::serving::Tables;
 use crate::serving::adhoc::AdHoc;
 use crate::topics::{TopicError, TopicLog};
+use crate::types::EventTime;
 
-use super::command::CommandError;
+use super::command::{Command, CommandError, CommandId};
 use super::command_log::{CommandLog, CommandLogError};
 use super::entity::CommandStatus;
 use super::processing_log::ProcessingLogQueue;
@@ -104,6 +106,8 @@ pub struct Engine {
     pub(super) statuses: Mutex<BTreeMap<String, CommandStatus>>,
     /// No request is taken any more.
     pub(super) closed: AtomicBool,
+    /// Why the service is not this server's any more.
+    pub(super) lost: OnceLock<String>,
     /// The shutdown began.
     pub(super) ended: AtomicBool,
     /// Requests may define, change and drop: no file says what runs.
@@ -126,24 +130,32 @@ impl Engine {
         let defaults = Properties::new(&settings.defaults).map_err(OpenError::Setting)?;
         let in_commands = |source| OpenError::Commands { service_id: settings.service_id.clone(), source };
         let mut commands = CommandLog::open(Arc::clone(&log), &settings.service_id).map_err(in_commands)?;
-        // Both committers are ours before anything is read: nobody else writes any more.
         let functions = Arc::new(FunctionRegistry::builtin());
         let processing_log = ProcessingLogQueue::new(settings.processing_log_buffer);
+        let mut history = commands.read_on().map_err(in_commands)?;
+        let recorded = history.iter().filter_map(|(_, command)| command.committers).max().unwrap_or(1);
+        if settings.runtime.commit_producers > recorded {
+            let command = more_committers(settings.runtime.commit_producers);
+            let number = commands.append(&command, EventTime(clock.now_ms())).map_err(in_commands)?;
+            history.push((number, command));
+        }
         let runtime = Runtime::start(RuntimeParts {
             log: Arc::clone(&log),
             functions: Arc::clone(&functions),
             clock: Arc::clone(&clock),
             settings: settings.runtime.clone(),
             service_id: settings.service_id.clone(),
+            committers: recorded,
             processing_log: processing_log.sink(),
             scheduler,
         })?;
-        let history = commands.read_on().map_err(in_commands)?;
         let mut world = World::default();
         let mut statuses = BTreeMap::new();
         for (number, command) in &history {
             world.apply(*number, command);
-            statuses.insert(command.id.to_string(), command.success());
+            if command.committers.is_none() {
+                statuses.insert(command.id.to_string(), command.success());
+            }
         }
         // A clock that stands still gives the same seeds in every run.
         let seed = clock.now_ms().unsigned_abs();
@@ -173,6 +185,7 @@ impl Engine {
             statuses: Mutex::new(statuses),
             closed: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            lost: OnceLock::new(),
             takes_definitions: AtomicBool::new(true),
         });
         let readers = Arc::clone(&engine.readers.stop);
@@ -180,6 +193,29 @@ impl Engine {
         engine.mend(world)?;
         engine.open_processing_log();
         Ok(engine)
+    }
+
+    /// The topic of a service's commands, made if there is none: who holds it owns the service.
+    ///
+    /// # Errors
+    /// The log refuses.
+    pub fn command_topic(log: &dyn TopicLog, service_id: &str) -> Result<String, TopicError> {
+        CommandLog::topic(log, service_id).map(|info| info.name)
+    }
+
+    /// The service is another server's now: queries stop, and say so; nothing is defined or inserted here any more. For
+    /// good.
+    pub fn lose(&self, reason: &str) {
+        let _ = self.lost.set(reason.to_owned());
+        self.runtime.give_up(reason);
+    }
+
+    /// Refuses what writes once the service is another server's.
+    pub(super) fn check_owned(&self) -> Result<(), Diagnostic> {
+        self.lost.get().map_or(Ok(()), |reason| {
+            Err(Diagnostic::new(Code::NotReady, "the service is not this server's any more")
+                .with_detail(format!("{reason}.")))
+        })
     }
 
     /// The database, for what must not keep it open.
@@ -238,6 +274,13 @@ impl Engine {
     pub(super) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
+}
+
+/// A command that records how many committers there are, before the new ones are used.
+fn more_committers(count: u32) -> Command {
+    let id = CommandId::new("cluster", "committers", "alter");
+    let text = format!("-- commit.producers = {count}");
+    Command { committers: Some(count), ..Command::new(id, text, "Committers recorded") }
 }
 
 impl Drop for Engine {

@@ -76,6 +76,7 @@ impl Inserter {
 
     fn append(&self, mut read: Box<dyn RecordDecoder>, count: usize) -> Result<(), Diagnostic> {
         self.engine.check_open()?;
+        self.engine.check_owned()?;
         let now = EventTime(self.engine.clock.now_ms());
         let names = self.row.columns.iter().map(|column| column.name.clone());
         let given: Vec<(Name, _)> = names.zip(read.finish()).collect();

@@ -250,6 +250,7 @@ fn is_same_query(source: &Source, create: &CreateSourceAs) -> bool {
 impl Engine {
     /// Refuses definitions from requests where a file says what runs.
     pub(super) fn check_takes_definitions(&self) -> Result<(), Diagnostic> {
+        self.check_owned()?;
         if self.takes_definitions.load(Ordering::Acquire) {
             return Ok(());
         }

@@ -36,6 +36,7 @@ impl Engine {
             log: matches!(log, Ok(Some(_))) && self.log.trouble().is_none(),
             commands: !self.is_closed(),
             restoring,
+            lost: self.lost.get().cloned(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! What all queries of a runtime share: log, clock, scheduler, committer, and who waits for which partition.
+//! What all queries of a runtime share: log, clock, scheduler, committers, and who waits for which partition.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -40,8 +40,11 @@ pub(super) struct Environment {
     pub(super) offsets_topic: String,
     pub(super) offsets_topic_id: TopicId,
     pub(super) shared_readers: SharedReaders,
-    committer: Arc<dyn Committer>,
+    /// At least one.
+    committers: Vec<Arc<dyn Committer>>,
     // changing
+    /// Which of them carries a query; the same one as long as something of the query may be under way.
+    carriers: Mutex<BTreeMap<QueryId, usize>>,
     /// The last epoch of each query told in the offsets topic up to an offset.
     told: Mutex<Told>,
     fenced: AtomicBool,
@@ -84,12 +87,21 @@ pub(super) struct EnvironmentParts {
     pub(super) processing_log: ProcessingLog,
     pub(super) service_id: String,
     pub(super) offsets_topic_id: TopicId,
+    /// Committers that the service ever had.
+    pub(super) committers: u32,
 }
 
 impl Environment {
     /// Takes over the service: whoever committed for it before is fenced.
     pub(super) fn new(parts: EnvironmentParts) -> Result<Self, RuntimeError> {
-        let committer = parts.log.committer(&transactional_id(&parts.service_id))?;
+        let used = parts.settings.commit_producers.max(1);
+        // Also those that an earlier life had and this one does not: what they left open is decided, and a server that
+        // still has them is fenced, before anything is read.
+        let committers = (0..used.max(parts.committers))
+            .map(|number| Ok((number, parts.log.committer(&transactional_id(&parts.service_id, number))?)))
+            .filter(|opened| opened.as_ref().map_or(true, |(number, _)| *number < used))
+            .map(|opened| opened.map(|(_, committer)| committer))
+            .collect::<Result<Vec<_>, RuntimeError>>()?;
         let seed = parts.clock.now_ms().cast_unsigned();
         Ok(Self {
             offsets_topic: positions::topic_name(&parts.service_id),
@@ -103,7 +115,8 @@ impl Environment {
             settings: parts.settings,
             scheduler: parts.scheduler,
             processing_log: parts.processing_log,
-            committer,
+            committers,
+            carriers: Mutex::default(),
             told: Mutex::default(),
             fenced: AtomicBool::new(false),
             unforgotten: Mutex::default(),
@@ -128,27 +141,54 @@ impl Environment {
         self.lanes.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Hands a transaction to the log. `done` gets the outcome, on any thread, and must not block.
+    /// Hands a transaction of `query` to the log; those of one query take effect in the order of the calls. `done` gets
+    /// the outcome, on any thread, and must not block.
     pub(super) fn commit(
         self: &Arc<Self>,
+        query: &QueryId,
         transaction: Transaction,
         done: impl FnOnce(CommitOutcome) + Send + 'static,
     ) {
         self.scheduler.went_outside();
         let awaited = Awaited { env: Arc::downgrade(self), done: Some(done) };
-        self.committer.commit(transaction, Box::new(move |outcome| awaited.answer(outcome)));
+        self.committer_of(query).commit(transaction, Box::new(move |outcome| awaited.answer(outcome)));
     }
 
-    /// Hands records to the log that are to be readable at once. `done` as with [`Environment::commit`].
-    pub(super) fn send(self: &Arc<Self>, records: Transaction, done: impl FnOnce(CommitOutcome) + Send + 'static) {
+    /// Hands records of `query` to the log that are to be readable at once. `done` as with [`Environment::commit`].
+    pub(super) fn send(
+        self: &Arc<Self>,
+        query: &QueryId,
+        records: Transaction,
+        done: impl FnOnce(CommitOutcome) + Send + 'static,
+    ) {
         self.scheduler.went_outside();
         let awaited = Awaited { env: Arc::downgrade(self), done: Some(done) };
-        self.committer.send(records, Box::new(move |outcome| awaited.answer(outcome)));
+        self.committer_of(query).send(records, Box::new(move |outcome| awaited.answer(outcome)));
     }
 
-    /// Another owns the service. Nothing is committed any more.
-    pub(super) fn set_fenced(&self) {
+    /// The committer of a query: that with the fewest queries if it has none yet.
+    fn committer_of(&self, query: &QueryId) -> Arc<dyn Committer> {
+        let mut carriers = self.carriers.lock();
+        let at = carriers.get(query).copied().unwrap_or_else(|| {
+            let carried = |number: &usize| carriers.values().filter(|other| *other == number).count();
+            (0..self.committers.len()).min_by_key(carried).unwrap_or(0)
+        });
+        carriers.insert(query.clone(), at);
+        Arc::clone(&self.committers[at])
+    }
+
+    /// Nothing of a query is under way any more.
+    pub(super) fn forget_committer_of(&self, query: &QueryId) {
+        self.carriers.lock().remove(query);
+    }
+
+    /// Another owns the service: nothing is committed here any more, and every query says why.
+    pub(super) fn give_up(&self, reason: &str) {
         self.fenced.store(true, Ordering::SeqCst);
+        let queries: Vec<_> = self.queries.lock().values().cloned().collect();
+        for query in queries {
+            query.give_up(reason.to_owned());
+        }
     }
 
     pub(super) fn is_fenced(&self) -> bool {
@@ -293,7 +333,7 @@ impl<F: FnOnce(CommitOutcome)> Drop for Awaited<F> {
     }
 }
 
-/// The id under which a service commits.
-fn transactional_id(service_id: &str) -> String {
-    format!("_thalweg-{service_id}-committer-0")
+/// The ids under which a service commits; numbers begin with 0.
+fn transactional_id(service_id: &str, number: u32) -> String {
+    format!("_thalweg-{service_id}-committer-{number}")
 }

@@ -39,6 +39,7 @@ impl Environment {
         }
         self.forget_group(query);
         self.unforgotten.lock().remove(query);
+        self.forget_committer_of(query);
         Ok(())
     }
 
@@ -77,7 +78,7 @@ impl Environment {
             let record = positions::record(&self.offsets_topic, query, None, 0, now);
             let answer = Arc::new(Mutex::new(None));
             let (slot, env) = (Arc::clone(&answer), Arc::downgrade(self));
-            self.commit(Transaction { records: vec![record] }, move |outcome| {
+            self.commit(query, Transaction { records: vec![record] }, move |outcome| {
                 *slot.lock() = Some(outcome);
                 if let Some(env) = env.upgrade() {
                     env.made_progress();

@@ -39,6 +39,8 @@ pub struct RuntimeParts {
     pub settings: RuntimeSettings,
     /// Names the service: internal topics and transactional ids carry it.
     pub service_id: String,
+    /// Committers that the service ever had (at least 1), as far as is recorded: all of them are fenced.
+    pub committers: u32,
     /// Takes the entries of the processing log.
     pub processing_log: ProcessingLog,
     /// A scheduler without threads ([`Scheduler::seeded`]), whose owner runs the tasks; `None` for worker threads.
@@ -150,6 +152,7 @@ impl Runtime {
             processing_log: parts.processing_log,
             service_id: parts.service_id,
             offsets_topic_id,
+            committers: parts.committers,
         })?);
         let listener = Arc::downgrade(&env);
         env.log.notify(Arc::new(move |topic, partition| {
@@ -254,6 +257,12 @@ impl Runtime {
         let query = self.query(id)?;
         query.replace_graph(graph, delivery);
         self.wait(timeout, || query.has_switched(), "the switch to the new graph")
+    }
+
+    /// The service is another server's now: every query stays in ERROR with this reason, and nothing is committed any
+    /// more.
+    pub fn give_up(&self, reason: &str) {
+        self.env.give_up(reason);
     }
 
     /// What a query does.

@@ -51,6 +51,8 @@ use super::{Delivery, Guarantee};
 
 /// Entries of the processing log that an epoch keeps; more are only counted.
 const MAX_ENTRIES: usize = 10_000;
+/// What every query says once the log has fenced one of them.
+const FENCED: &str = "another server owns the service";
 
 /// A query to run: data of the command that created it.
 #[derive(Debug, Clone)]
@@ -310,7 +312,7 @@ impl Query {
     fn hand_over(&self, transaction: Transaction) {
         let asked = self.answer.lock().ask();
         let me = Weak::clone(&self.me);
-        self.env.commit(transaction, move |outcome| {
+        self.env.commit(&self.id, transaction, move |outcome| {
             let Some(query) = me.upgrade() else { return };
             query.answer.lock().answered(asked, outcome);
             query.wake();
@@ -355,7 +357,7 @@ impl Query {
             }
             CommitOutcome::Fenced => {
                 drop(control);
-                self.all_give_up();
+                self.env.give_up(FENCED);
             }
             CommitOutcome::Unknown(reason) => {
                 self.counters.commits_unknown.add(1);
@@ -389,7 +391,7 @@ impl Query {
             },
             CommitOutcome::Fenced => {
                 drop(control);
-                return self.all_give_up();
+                return self.env.give_up(FENCED);
             }
             CommitOutcome::Aborted(_) | CommitOutcome::Unknown(_) => {}
         }
@@ -398,15 +400,6 @@ impl Query {
             let delay = backoff(self.env.settings.retry_backoff, doubt.probes);
             doubt.probe_at = Some(self.env.scheduler.now() + delay);
             self.env.scheduler.wake_after(delay, me);
-        }
-    }
-
-    /// Another server owns the service: nothing is committed here any more.
-    fn all_give_up(&self) {
-        self.env.set_fenced();
-        let queries: Vec<_> = self.env.queries.lock().values().cloned().collect();
-        for query in queries {
-            query.give_up("another server owns the service".to_owned());
         }
     }
 

@@ -79,6 +79,8 @@ pub struct RuntimeSettings {
     pub log_records: bool,
     /// Batches that may wait for a slow client of a push query (`push.queue.batches`). Default 4.
     pub push_queue_batches: usize,
+    /// Committers that carry epochs; a query stays with one of them (`commit.producers`). Default 1.
+    pub commit_producers: u32,
 }
 
 impl Default for RuntimeSettings {
@@ -99,6 +101,7 @@ impl Default for RuntimeSettings {
             append_partition: None,
             log_records: false,
             push_queue_batches: 4,
+            commit_producers: 1,
         }
     }
 }

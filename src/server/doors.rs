@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::http::Request as HttpRequest;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use super::refusal::{Refusal, number};
@@ -26,8 +27,26 @@ struct Inner {
     engine: OnceLock<Arc<Engine>>,
     limits: Limits,
     stopping: watch::Sender<bool>,
+    standing: RwLock<Standing>,
     terminated: AtomicBool,
     started: SystemTime,
+}
+
+/// Why there is no engine yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It is being opened.
+    Starting,
+    /// Another server owns the service.
+    Standby {
+        /// Where that one answers, if it has said so.
+        owner: Option<String>,
+    },
+    /// This server will never own the service.
+    Lost {
+        /// Why, in a clause.
+        reason: String,
+    },
 }
 
 /// Bounds of what a request may ask for; each is a setting.
@@ -55,6 +74,7 @@ impl Doors {
                 engine: OnceLock::new(),
                 limits,
                 stopping: watch::Sender::new(false),
+                standing: RwLock::new(Standing::Starting),
                 terminated: AtomicBool::new(false),
                 started,
             }),
@@ -64,6 +84,20 @@ impl Doors {
     /// Lets requests in. Later calls have no effect.
     pub fn open(&self, engine: Arc<Engine>) {
         let _ = self.inner.engine.set(engine);
+    }
+
+    /// What requests are told while there is no engine.
+    pub(super) fn stand(&self, standing: Standing) {
+        *self.inner.standing.write() = standing;
+    }
+
+    /// Who owns the service that this server waits for; `None` if it does not wait, or no longer.
+    pub(super) fn standby(&self) -> Option<Option<String>> {
+        let is_waiting = self.inner.engine.get().is_none() && !*self.inner.stopping.borrow();
+        match &*self.inner.standing.read() {
+            Standing::Standby { owner } if is_waiting => Some(owner.clone()),
+            Standing::Starting | Standing::Standby { .. } | Standing::Lost { .. } => None,
+        }
     }
 
     /// From now on requests are refused and running results come to their end.
@@ -101,7 +135,17 @@ impl Doors {
         }
         match self.inner.engine.get() {
             Some(engine) => Ok(Arc::clone(engine)),
-            None => Err(Refusal::from(Diagnostic::new(Code::NotReady, "the server is starting"))),
+            None => Err(Refusal::from(match &*self.inner.standing.read() {
+                Standing::Starting => Diagnostic::new(Code::NotReady, "the server is starting"),
+                Standing::Standby { owner } => {
+                    let owner = owner.as_deref().unwrap_or("another server");
+                    Diagnostic::new(Code::NotReady, format!("this server is the standby of {owner}"))
+                        .with_detail("It takes over when that one is gone.".to_owned())
+                        .with_hint("Send the request to the server that owns the service.")
+                }
+                Standing::Lost { reason } => Diagnostic::new(Code::NotReady, "the service is not this server's")
+                    .with_detail(format!("{reason}.")),
+            })),
         }
     }
 

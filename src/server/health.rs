@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::doors::Doors;
 use super::refusal::{Refusal, number};
 use crate::diagnostics::{Code, Diagnostic};
+use crate::engine::EngineHealth;
 use crate::telemetry;
 
 /// The ksqlDB version whose API this is: clients compare it with their own.
@@ -32,8 +33,16 @@ pub(super) async fn root() -> Response {
 
 /// `GET /info`.
 pub(super) async fn info(State(doors): State<Doors>) -> Result<Response, Refusal> {
+    if let Some(owner) = doors.standby() {
+        return Ok(json_response(&json!({ "KsqlServerInfo": {
+            "version": KSQLDB_VERSION,
+            "serverStatus": "STANDBY",
+            "standbyOf": owner,
+            "thalwegVersion": env!("CARGO_PKG_VERSION"),
+        }})));
+    }
     let (info, health) = doors.call(|engine| (engine.info(), engine.health())).await?;
-    let status = if health.metastore && health.log && health.commands { "RUNNING" } else { "DEGRADED" };
+    let status = if is_healthy(&health) { "RUNNING" } else { "DEGRADED" };
     Ok(json_response(&json!({ "KsqlServerInfo": {
         "version": KSQLDB_VERSION,
         "kafkaClusterId": info.cluster_id,
@@ -45,6 +54,14 @@ pub(super) async fn info(State(doors): State<Doors>) -> Result<Response, Refusal
 
 /// `GET /healthcheck`.
 pub(super) async fn healthcheck(State(doors): State<Doors>) -> Result<Response, Refusal> {
+    if let Some(owner) = doors.standby() {
+        // Not ill: it does what a standby does. `/chc/ready` refuses.
+        return Ok(json_response(&json!({
+            "isHealthy": true,
+            "details": { "ownership": { "isHealthy": true, "standbyOf": owner } },
+            "serverState": "STANDBY",
+        })));
+    }
     let health = doors.call(|engine| engine.health()).await?;
     let part = |is_healthy: bool| json!({ "isHealthy": is_healthy });
     let mut details = json!({
@@ -52,7 +69,10 @@ pub(super) async fn healthcheck(State(doors): State<Doors>) -> Result<Response, 
         "kafka": part(health.log),
         "commandRunner": part(health.commands),
     });
-    if let Some(restoring) = health.restoring {
+    if let Some(reason) = &health.lost {
+        details["ownership"] = json!({ "isHealthy": false, "reason": reason });
+    }
+    if let Some(restoring) = &health.restoring {
         // Not ill: queries go on once their state is read back.
         details["restore"] = json!({
             "isHealthy": true,
@@ -62,10 +82,14 @@ pub(super) async fn healthcheck(State(doors): State<Doors>) -> Result<Response, 
         });
     }
     Ok(json_response(&json!({
-        "isHealthy": health.metastore && health.log && health.commands,
+        "isHealthy": is_healthy(&health),
         "details": details,
         "serverState": "READY",
     })))
+}
+
+fn is_healthy(health: &EngineHealth) -> bool {
+    health.metastore && health.log && health.commands && health.lost.is_none()
 }
 
 /// `GET /chc/live`: the process serves.

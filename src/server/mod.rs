@@ -16,6 +16,7 @@ mod doors;
 mod health;
 mod inserts;
 mod listener;
+mod opening;
 mod produce;
 mod queries;
 mod refusal;

@@ -1,21 +1,25 @@
 //! A server inside this process: started, reachable, stopped. `thalweg server` waits for a signal between; the shell
 //! and tests do other things.
+//!
+//! A server whose service another one owns is started all the same: it stands by.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 use super::doors::Doors;
 use super::listener::Listeners;
+use super::opening::Opening;
 use super::routes::router;
 use super::storage::{Storage, open_storage};
 use super::wiring::open_engine;
 use crate::engine::{Engine, QueriesFileReport};
 use crate::settings::Settings;
+use crate::topics::{Claim, Ownership};
 
 /// Threads that read requests and write answers; the engine has its own.
 const HTTP_THREADS: usize = 2;
@@ -29,15 +33,17 @@ pub struct RunningServer {
     runtime: Runtime,
     doors: Doors,
     serving: JoinHandle<()>,
-    engine: Arc<Engine>,
+    opening: Arc<Opening>,
+    /// Waits as long as another server owns the service.
+    standby: Option<std::thread::JoinHandle<()>>,
     /// Behind the engine, so that it is dropped after it.
-    storage: Storage,
+    storage: Arc<Storage>,
     url: String,
 }
 
 impl RunningServer {
-    /// Opens the sockets, the data folder, the log and the engine; requests are answered when this returns. Blocks;
-    /// not to be called on a thread of an event loop.
+    /// Opens the sockets, the data folder, the log and the engine; requests are answered when this returns, or refused
+    /// because another server owns the service. Blocks; not to be called on a thread of an event loop.
     ///
     /// # Errors
     /// A port is taken, the data folder is held by another process, the log cannot be opened, …: each one sentence.
@@ -59,9 +65,35 @@ impl RunningServer {
             doors.stopping(),
             settings.http.shutdown_timeout,
         ));
-        let (storage, engine) = open(settings, &url)?;
-        doors.open(Arc::clone(&engine));
-        Ok(Self { runtime, doors, serving, engine, storage, url })
+        let storage = Arc::new(open_storage(settings)?);
+        let topic = Engine::command_topic(storage.log.as_ref(), &settings.service.id)?;
+        let opening = Opening::new(doors.clone());
+        let claim = Claim { topic, instance: storage.instance.clone(), url: url.clone() };
+        storage.log.own(claim, opening.listener())?;
+        let mut standby = None;
+        match opening.first_answer() {
+            Ownership::Owned => opening.opened(open(settings, &storage, &url)?),
+            Ownership::Lost { reason } => bail!("this server cannot own the service {}: {reason}", settings.service.id),
+            Ownership::Asked | Ownership::Standby { .. } => {
+                tell_url(&storage, &url)?;
+                let (opening, storage, settings, url) =
+                    (Arc::clone(&opening), Arc::clone(&storage), settings.clone(), url.clone());
+                let waiting = move || opening.stand_by(|| open(&settings, &storage, &url));
+                let thread = std::thread::Builder::new().name("standby".to_owned()).spawn(waiting);
+                standby = Some(thread.context("cannot start a thread")?);
+            }
+        }
+        Ok(Self { runtime, doors, serving, opening, standby, storage, url })
+    }
+
+    /// Turns true when a standby could not take over; [`RunningServer::stop`] says why.
+    pub fn failing(&self) -> tokio::sync::watch::Receiver<bool> {
+        self.opening.failing()
+    }
+
+    /// The engine; `None` while the server stands by.
+    pub fn engine(&self) -> Option<Arc<Engine>> {
+        self.opening.engine()
     }
 
     /// Where it listens: `http://127.0.0.1:8088`.
@@ -82,13 +114,20 @@ impl RunningServer {
     /// Ends it: no new requests, running results get their last bytes, what is whole is committed, the log is closed.
     ///
     /// # Errors
-    /// It took too long; the log bears that too.
+    /// It took too long, which the log bears too; or a standby could not take over, and why.
     pub fn stop(self) -> anyhow::Result<()> {
-        let Self { runtime, doors, serving, engine, storage, .. } = self;
+        let Self { runtime, doors, serving, opening, standby, storage, .. } = self;
         doors.stop();
+        opening.stop();
         let closing = runtime.spawn_blocking({
-            let engine = Arc::clone(&engine);
-            move || engine.shutdown()
+            let opening = Arc::clone(&opening);
+            move || {
+                let has_panicked = standby.is_some_and(|thread| thread.join().is_err());
+                if let Some(engine) = opening.engine() {
+                    engine.shutdown();
+                }
+                has_panicked
+            }
         });
         let ended =
             runtime.block_on(async { tokio::time::timeout(STOP, async { tokio::join!(serving, closing) }).await });
@@ -96,24 +135,31 @@ impl RunningServer {
         runtime.shutdown_timeout(Duration::from_millis(200));
         let (served, closed) = ended.context("stopping took too long")?;
         served?;
-        closed?;
+        let has_panicked = closed?;
+        let (engine, failure) = opening.end();
         drop((doors, engine));
         storage.log.close();
-        Ok(())
+        if has_panicked {
+            bail!("the thread that stood by panicked");
+        }
+        failure.map_or(Ok(()), Err)
     }
 }
 
-/// Takes the data folder, reads the log, starts the queries.
-fn open(settings: &Settings, url: &str) -> anyhow::Result<(Storage, Arc<Engine>)> {
-    let storage = open_storage(settings)?;
+/// Reads the log, starts the queries.
+fn open(settings: &Settings, storage: &Storage, url: &str) -> anyhow::Result<Arc<Engine>> {
     let host = url.trim_start_matches("http://").to_owned();
     let engine =
         open_engine(settings, Arc::clone(&storage.log), storage.cluster_id.clone(), host, storage.folder.root())?;
     if let Some(path) = &settings.service.queries_file {
         run_queries_file(&engine, path)?;
     }
-    storage.folder.set_url(url).context("cannot write the file LOCK of the data folder")?;
-    Ok((storage, engine))
+    tell_url(storage, url)?;
+    Ok(engine)
+}
+
+fn tell_url(storage: &Storage, url: &str) -> anyhow::Result<()> {
+    storage.folder.set_url(url).context("cannot write the file LOCK of the data folder")
 }
 
 /// Makes what the queries file says.
@@ -155,7 +201,7 @@ mod tests {
         let server = RunningServer::start(&settings(folder.path())).unwrap();
         let holder = DataFolder::holder(folder.path()).unwrap().unwrap();
         assert_eq!(holder.url.as_deref(), Some(server.url()));
-        let told = serde_json::json!(server.engine.execute(&Request::new("SHOW PROPERTIES;")).unwrap());
+        let told = serde_json::json!(server.engine().unwrap().execute(&Request::new("SHOW PROPERTIES;")).unwrap());
         let properties = told[0]["properties"].as_array().unwrap();
         let value = |name| properties.iter().find(|property| property["name"] == name).unwrap()["value"].clone();
         assert_eq!(value("listeners"), server.url().trim_start_matches("http://"));

@@ -42,9 +42,12 @@ fn serve(settings: &Settings) -> anyhow::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let took = began.elapsed();
-        tracing::info!(url = server.url(), folder = %server.folder().display(), ?took, "ready");
+        let words = if server.engine().is_some() { "ready" } else { "standing by" };
+        tracing::info!(url = server.url(), folder = %server.folder().display(), ?took, "{words}");
         announce(&server);
+        let mut failing = server.failing();
         tokio::select! {
+            _ = failing.wait_for(|failing| *failing) => tracing::error!("this server cannot take over: stopping"),
             _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
             _ = interrupt.recv() => tracing::info!("interrupted: stopping"),
         }

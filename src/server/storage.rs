@@ -17,6 +17,9 @@ pub(super) enum StorageError {
     /// The folder cannot be had.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// Nothing says what this server is called.
+    #[error("cannot read or write the file instance of the data folder")]
+    Instance(#[source] std::io::Error),
     /// The log in it cannot be opened.
     #[error(transparent)]
     Log(#[from] OpenError),
@@ -33,6 +36,8 @@ pub(super) struct Storage {
     pub(super) log: Arc<dyn TopicLog>,
     /// Names the cluster to clients.
     pub(super) cluster_id: String,
+    /// Names this server to others of its service.
+    pub(super) instance: String,
 }
 
 /// Takes the data folder and opens its log, or connects to the cluster; may take as long as reading the log's tail does.
@@ -43,14 +48,15 @@ pub(super) struct Storage {
 pub(super) fn open_storage(settings: &Settings) -> Result<Storage, StorageError> {
     let folder = place(settings).ok_or(StorageError::NoFolder)?;
     let folder = DataFolder::open(&folder, env!("CARGO_PKG_VERSION"))?;
+    let instance = folder.instance().map_err(StorageError::Instance)?;
     if settings.service.bootstrap_servers.is_empty() {
         let log = EmbeddedLog::open(&folder.log(), embedded_settings(settings))?;
         let cluster_id = format!("embedded-{}", settings.service.id.trim_end_matches('_'));
-        return Ok(Storage { folder, log: Arc::new(log), cluster_id });
+        return Ok(Storage { folder, log: Arc::new(log), cluster_id, instance });
     }
-    let log = KafkaLog::open(kafka_settings(settings))?;
+    let log = KafkaLog::connect(kafka_settings(settings))?;
     let cluster_id = log.cluster_id();
-    Ok(Storage { folder, log: Arc::new(log), cluster_id })
+    Ok(Storage { folder, log: Arc::new(log), cluster_id, instance })
 }
 
 fn kafka_settings(settings: &Settings) -> KafkaSettings {

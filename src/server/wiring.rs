@@ -92,6 +92,8 @@ fn runtime_settings(settings: &Settings) -> RuntimeSettings {
         append_partition: knobs.append_partition.and_then(|number| i32::try_from(number).ok()).map(Partition),
         log_records: settings.processing_log.rows,
         push_queue_batches: knobs.push_queue,
+        // The embedded log has one writer, whoever commits.
+        commit_producers: if settings.service.bootstrap_servers.is_empty() { 1 } else { knobs.commit_producers },
     }
 }
 

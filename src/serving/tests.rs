@@ -136,6 +136,7 @@ impl World {
             clock,
             settings: RuntimeSettings { batch_rows: 7, worker_threads: 2, ..RuntimeSettings::default() },
             service_id: "test".to_owned(),
+            committers: 1,
             processing_log: Arc::new(|_| {}),
             scheduler,
         })

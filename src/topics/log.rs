@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{OffsetRange, TopicConfig, TopicId, TopicInfo};
+use super::{Claim, OffsetRange, OnOwnership, Ownership, TopicConfig, TopicId, TopicInfo};
 use crate::telemetry::KafkaMetrics;
 use crate::types::{Offset, Partition, RecordBlock};
 
@@ -214,6 +214,17 @@ pub trait TopicLog: Send + Sync {
     /// # Errors
     /// As [`TopicLog::read`].
     fn watch(&self, _topic: TopicId, _partition: Partition) -> Result<(), TopicError> {
+        Ok(())
+    }
+
+    /// Asks to own the service, where several servers reach the log. `told` gets each change, perhaps before this returns;
+    /// until it is [`Ownership::Owned`] there are no committers and no appends. A log that only this process can open
+    /// is owned at once.
+    ///
+    /// # Errors
+    /// Nobody can be asked.
+    fn own(&self, _claim: Claim, told: OnOwnership) -> Result<(), TopicError> {
+        told(&Ownership::Owned);
         Ok(())
     }
 

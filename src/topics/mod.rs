@@ -20,6 +20,7 @@ mod compaction;
 mod conformance;
 mod gather;
 mod log;
+mod ownership;
 mod partitioner;
 mod topic;
 
@@ -27,5 +28,6 @@ pub use log::{
     CommitOutcome, Committer, Fetch, OnAppend, OnCommit, PartitionRecords, ReaderGroup, TopicError, TopicLog,
     Transaction,
 };
+pub use ownership::{Claim, OnOwnership, Ownership};
 pub use partitioner::partition_for_key;
 pub use topic::{CleanupPolicy, OffsetRange, TopicConfig, TopicId, TopicInfo, check_topic_name};

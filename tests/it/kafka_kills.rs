@@ -29,6 +29,8 @@ async fn tables_on_kafka_are_what_a_recomputation_gives_through_kills() {
         [
             ("bootstrap.servers", cluster.clone()),
             ("service.id", service.clone()),
+            // An empty folder makes another server of it, which would wait until the one that was killed is given up.
+            ("kafka.group.instance.id", service.clone()),
             ("topic.name.prefix", format!("{service}-")),
             ("worker.threads", workers.to_string()),
         ]

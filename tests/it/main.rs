@@ -13,6 +13,7 @@ mod fuzz_formats;
 mod fuzz_sql;
 mod git_history;
 mod kafka_kills;
+mod kafka_standby;
 mod kill_loop;
 mod kill_loop_delivery;
 mod kill_loop_joins;

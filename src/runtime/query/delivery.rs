@@ -18,7 +18,7 @@ use crate::runtime::scheduler::Task;
 use crate::topics::CommitOutcome;
 
 use super::control::Control;
-use super::{Query, backoff, is_passing};
+use super::{FENCED, Query, backoff, is_passing};
 
 impl Query {
     /// Hands over output that waits, if none is under way.
@@ -33,7 +33,7 @@ impl Query {
         let Some(records) = next else { return };
         let asked = self.answer.lock().ask_output();
         let me = self.me.clone();
-        self.env.send(records, move |outcome| {
+        self.env.send(&self.id, records, move |outcome| {
             let Some(query) = me.upgrade() else { return };
             query.answer.lock().output_answered(asked, outcome);
             query.wake();
@@ -49,7 +49,7 @@ impl Query {
             CommitOutcome::Committed(_) => control.outbox.is_through(),
             CommitOutcome::Fenced => {
                 drop(control);
-                return self.all_give_up();
+                return self.env.give_up(FENCED);
             }
             _ if control.stopped || answered.is_forgotten => control.outbox.is_through(),
             CommitOutcome::Aborted(error) if is_passing(&error) => {

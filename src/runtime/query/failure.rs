@@ -58,7 +58,7 @@ impl Query {
     }
 
     /// Stays in ERROR without another try. What the log may still have of the query is asked for before it is resumed.
-    pub(super) fn give_up(&self, reason: String) {
+    pub(in crate::runtime) fn give_up(&self, reason: String) {
         let mut control = self.control.lock();
         control.discard_pipeline();
         control.committing = None;

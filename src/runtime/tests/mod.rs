@@ -74,6 +74,7 @@ impl World {
             clock,
             settings,
             service_id: "test".to_owned(),
+            committers: 1,
             processing_log: Arc::new(move |entry| told.lock().push(entry)),
             scheduler,
         }

@@ -3,6 +3,7 @@
 //! ```text
 //! LOCK        held by flock while a server runs; JSON {"pid","url","version"} tells which
 //! FORMAT      one number; a newer one is refused by name
+//! instance    names the server that works here to others of its service, for ever
 //! log/        the embedded log
 //! snapshots/  of state
 //! tmp/        emptied at start
@@ -148,6 +149,22 @@ impl DataFolder {
         &self.root
     }
 
+    /// The name of the server that works in this folder: made once, the same for ever.
+    ///
+    /// # Errors
+    /// It cannot be read or written.
+    pub fn instance(&self) -> io::Result<String> {
+        match fs::read_to_string(self.root.join("instance")) {
+            Ok(text) if is_instance(text.trim()) => return Ok(text.trim().to_owned()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let name = format!("thalweg-{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+        replace_file(&self.root, "instance", format!("{name}\n").as_bytes(), true)?;
+        Ok(name)
+    }
+
     /// Where the log lies.
     pub fn log(&self) -> PathBuf {
         self.root.join("log")
@@ -198,6 +215,12 @@ fn check_format(root: &Path) -> Result<(), FolderError> {
     }
 }
 
+/// What Kafka takes as a name of a member.
+fn is_instance(text: &str) -> bool {
+    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=200).contains(&text.len()) && text.bytes().all(is_legal)
+}
+
 fn empty(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -234,6 +257,17 @@ mod tests {
         fs::write(root.join("tmp/left"), "x").unwrap();
         let again = DataFolder::open(&root, "1.2.3").unwrap();
         assert!(!again.tmp().join("left").exists() && again.log().is_dir() && again.snapshots().is_dir());
+    }
+
+    #[test]
+    fn a_folder_names_its_server_once_and_for_ever() {
+        let (root, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let name = DataFolder::open(root.path(), "1").unwrap().instance().unwrap();
+        assert_eq!(DataFolder::open(root.path(), "2").unwrap().instance().unwrap(), name);
+        assert_ne!(DataFolder::open(other.path(), "1").unwrap().instance().unwrap(), name);
+        fs::write(root.path().join("instance"), "no name").unwrap();
+        let again = DataFolder::open(root.path(), "1").unwrap().instance().unwrap();
+        assert!(super::is_instance(&again) && again != name);
     }
 
     #[test]

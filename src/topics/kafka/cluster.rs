@@ -48,6 +48,8 @@ pub(super) struct Cluster {
     max_record_bytes: usize,
     // changing
     is_away: AtomicBool,
+    /// A committer of this process was fenced: another server has the service, or a transaction was open for too long.
+    pub(super) is_fenced: Arc<AtomicBool>,
     pub(super) numbers: Arc<Numbers>,
     known: Mutex<Known>,
     /// Where partitions end at least: behind what was committed here. A commit is answered before the markers that make
@@ -83,6 +85,7 @@ impl Cluster {
             internal_replicas: settings.internal_replicas,
             max_record_bytes: settings.max_record_bytes,
             is_away: AtomicBool::new(false),
+            is_fenced: Arc::default(),
             numbers,
             known: Mutex::default(),
             ends: Mutex::default(),

@@ -11,6 +11,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -311,6 +312,7 @@ impl Work {
     fn fenced(&mut self, refused: &Refused) {
         tracing::error!(reason = refused.text, "the broker took this server's right to commit away");
         self.is_fenced = true;
+        self.cluster.is_fenced.store(true, Ordering::Release);
         self.left = Left::Nothing;
     }
 

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::cluster::Cluster;
 use super::committer::KafkaCommitter;
 use super::groups::Groups;
+use super::lease::Lease;
 use super::reader::Reader;
 use super::settings::KafkaSettings;
 use crate::telemetry::KafkaMetrics;
 use crate::topics::{
-    Committer, Fetch, OffsetRange, OnAppend, OnCommit, ReaderGroup, TopicConfig, TopicError, TopicId, TopicInfo,
-    TopicLog, Transaction,
+    Claim, CommitOutcome, Committer, Fetch, OffsetRange, OnAppend, OnCommit, OnOwnership, Ownership, ReaderGroup,
+    TopicConfig, TopicError, TopicId, TopicInfo, TopicLog, Transaction,
 };
 use crate::types::{Offset, Partition};
 
@@ -33,11 +34,22 @@ pub struct KafkaLog {
     cluster: Arc<Cluster>,
     reader: Arc<Reader>,
     groups: Arc<Groups>,
-    keeper: Option<JoinHandle<()>>,
     ended: Arc<(Mutex<bool>, Condvar)>,
-    /// Appends outside of any owner's transaction. Its id stays the same from life to life: what a server that was killed
-    /// left open is decided when the next one starts, and holds no reader back.
-    appender: KafkaCommitter,
+    // changing
+    keeper: Mutex<Option<JoinHandle<()>>>,
+    lease: Mutex<Option<Lease>>,
+    writing: Arc<RwLock<Writing>>,
+}
+
+/// Whether this process may write for the service.
+enum Writing {
+    /// It has not asked, or has no answer, or the log is closed.
+    NotYet,
+    /// It may. What it appends outside of any owner's transaction has an id that stays the same from life to life: what
+    /// a server that was killed left open is decided when the next one starts, and holds no reader back.
+    Here(KafkaCommitter),
+    /// Another does. What was handed over is still sent, and refused by the brokers once that one has begun.
+    Elsewhere { reason: String, _appender: Option<KafkaCommitter> },
 }
 
 impl std::fmt::Debug for KafkaLog {
@@ -47,14 +59,22 @@ impl std::fmt::Debug for KafkaLog {
 }
 
 impl KafkaLog {
-    /// Connects to a cluster, waits until it answers, and takes over the service's appends.
+    /// Connects to a cluster, waits until it answers, and takes over the service's appends, whoever has them.
     ///
     /// # Errors
     /// A setting is not one of librdkafka's, or nobody answers in time.
     pub fn open(settings: KafkaSettings) -> Result<Self, TopicError> {
+        let log = Self::connect(settings)?;
+        *log.writing.write() = Writing::Here(appender(&log.cluster, &log.settings)?);
+        Ok(log)
+    }
+
+    /// Connects to a cluster and waits until it answers. Until [`TopicLog::own`] is granted this log only reads.
+    ///
+    /// # Errors
+    /// As [`KafkaLog::open`].
+    pub fn connect(settings: KafkaSettings) -> Result<Self, TopicError> {
         let cluster = Cluster::connect(&settings)?;
-        let id = format!("_thalweg-{}-append-0", settings.service_id);
-        let appender = KafkaCommitter::open(&cluster, &settings, &id)?;
         let reader = Arc::new(Reader::new(&cluster, &settings));
         let groups = Arc::new(Groups::default());
         let ended = Arc::new((Mutex::new(false), Condvar::new()));
@@ -66,7 +86,21 @@ impl KafkaLog {
                 move || keep(&cluster, &reader, &groups, &ended)
             })
             .map_err(|error| TopicError::storage("start a thread", &error))?;
-        Ok(Self { settings, cluster, reader, groups, keeper: Some(keeper), ended, appender })
+        Ok(Self {
+            settings,
+            cluster,
+            reader,
+            groups,
+            ended,
+            keeper: Mutex::new(Some(keeper)),
+            lease: Mutex::new(None),
+            writing: Arc::new(RwLock::new(Writing::NotYet)),
+        })
+    }
+
+    fn write_no_more(&self) {
+        let writing = std::mem::replace(&mut *self.writing.write(), Writing::NotYet);
+        drop(writing);
     }
 
     /// The cluster's own id; empty if it does not say.
@@ -145,12 +179,48 @@ impl TopicLog for KafkaLog {
         self.reader.watch((topic, partition))
     }
 
+    fn own(&self, claim: Claim, told: OnOwnership) -> Result<(), TopicError> {
+        let take = {
+            let (cluster, settings, writing) =
+                (Arc::clone(&self.cluster), self.settings.clone(), Arc::clone(&self.writing));
+            Box::new(move || {
+                *writing.write() = Writing::Here(appender(&cluster, &settings)?);
+                Ok(())
+            })
+        };
+        let writing = Arc::clone(&self.writing);
+        let told: OnOwnership = Arc::new(move |ownership| {
+            if let Ownership::Lost { reason } = ownership {
+                let mut writing = writing.write();
+                let appender = match std::mem::replace(&mut *writing, Writing::NotYet) {
+                    Writing::Here(appender) => Some(appender),
+                    Writing::NotYet | Writing::Elsewhere { .. } => None,
+                };
+                *writing = Writing::Elsewhere { reason: reason.clone(), _appender: appender };
+            }
+            told(ownership);
+        });
+        let lease = Lease::ask(&self.settings, claim, take, told, Arc::clone(&self.cluster.is_fenced))?;
+        *self.lease.lock() = Some(lease);
+        Ok(())
+    }
+
     fn committer(&self, transactional_id: &str) -> Result<Arc<dyn Committer>, TopicError> {
+        // A server that stands by, or did not hear yet that it has to, must fence nobody.
+        match &*self.writing.read() {
+            Writing::Here(_) => {}
+            Writing::NotYet => return Err(not_owned("this server does not own the service")),
+            Writing::Elsewhere { reason, .. } => return Err(not_owned(reason)),
+        }
         Ok(Arc::new(KafkaCommitter::open(&self.cluster, &self.settings, transactional_id)?))
     }
 
     fn append(&self, transaction: Transaction, done: OnCommit) {
-        self.appender.commit(transaction, done);
+        match &*self.writing.read() {
+            Writing::Here(appender) => appender.commit(transaction, done),
+            Writing::NotYet => done(CommitOutcome::Aborted(not_owned("this server does not own the service"))),
+            Writing::Elsewhere { .. } => done(CommitOutcome::Fenced),
+        }
     }
 
     fn shows_groups(&self) -> bool {
@@ -158,7 +228,10 @@ impl TopicLog for KafkaLog {
     }
 
     fn show_groups(&self, groups: Vec<ReaderGroup>) {
-        self.groups.show(groups);
+        // Who lost the service tells nothing of its queries any more.
+        if matches!(*self.writing.read(), Writing::Here(_)) {
+            self.groups.show(groups);
+        }
     }
 
     fn forget_group(&self, name: &str) {
@@ -168,19 +241,38 @@ impl TopicLog for KafkaLog {
     fn kafka_metrics(&self) -> Option<KafkaMetrics> {
         Some(self.cluster.numbers.read(!self.cluster.is_away()))
     }
-}
 
-impl Drop for KafkaLog {
-    fn drop(&mut self) {
+    fn close(&self) {
         *self.ended.0.lock() = true;
         self.ended.1.notify_all();
-        if let Some(keeper) = self.keeper.take()
+        if let Some(keeper) = self.keeper.lock().take()
             && keeper.thread().id() != std::thread::current().id()
             && keeper.join().is_err()
         {
             tracing::error!("the keeper of the Kafka log panicked");
         }
+        // What was appended is sent before another may own the service.
+        self.write_no_more();
+        let lease = self.lease.lock().take();
+        drop(lease);
+        // It may have been granted at the last moment.
+        self.write_no_more();
     }
+}
+
+impl Drop for KafkaLog {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Takes over the service's appends.
+fn appender(cluster: &Arc<Cluster>, settings: &KafkaSettings) -> Result<KafkaCommitter, TopicError> {
+    KafkaCommitter::open(cluster, settings, &format!("_thalweg-{}-append-0", settings.service_id))
+}
+
+fn not_owned(reason: &str) -> TopicError {
+    TopicError::Unavailable { action: "write for the service", reason: reason.to_owned() }
 }
 
 /// What has to be done now and then.

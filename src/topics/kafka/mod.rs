@@ -12,7 +12,7 @@
 //! - an id of a committer is one transactional id: opening it fences its holder and decides its open transaction;
 //! - what users set as `kafka.*` wins over our settings of the clients.
 //!
-//! Reading order: [`KafkaSettings`], [`KafkaLog`], `cluster`, `committer`, `reader`, `feeder`, `groups`, `numbers`,
+//! Reading order: [`KafkaSettings`], [`KafkaLog`], `cluster`, `lease`, `committer`, `reader`, `feeder`, `groups`, `numbers`,
 //! `native` (the only `unsafe`). What a broker does was studied first: `docs/decisions/0003-what-a-real-broker-does.md`.
 
 mod client;
@@ -21,6 +21,7 @@ mod committer;
 mod delivery;
 mod feeder;
 mod groups;
+mod lease;
 mod log;
 mod native;
 mod numbers;

@@ -55,6 +55,14 @@ const MOST_IN_FLIGHT: &str = "32768";
 /// milliseconds: the output is whole before one begins.
 const TRANSACTION_TIMEOUT_MS: &str = "10000";
 
+/// Settings that other clients than consumers would complain about.
+const OF_CONSUMERS: &[&str] =
+    &["fetch.", "queued.", "isolation", "auto.offset", "group.", "session.", "heartbeat.", "max.poll.", "check.crcs"];
+
+/// Settings that consumers would complain about.
+const NOT_OF_CONSUMERS: &[&str] =
+    &["transaction", "compression", "linger", "batch.", "acks", "message.timeout", "delivery"];
+
 impl KafkaSettings {
     /// What all clients have in common.
     pub(super) fn common(&self) -> ClientConfig {
@@ -88,7 +96,29 @@ impl KafkaSettings {
             .set("fetch.queue.backoff.ms", "5")
             .set("fetch.wait.max.ms", "50")
             .set("fetch.error.backoff.ms", "100");
-        self.finish(config, &["transaction", "compression", "linger", "batch.", "acks", "message.timeout", "delivery"])
+        self.finish(config, &[NOT_OF_CONSUMERS, &["group.", "session.", "heartbeat.", "max.poll."]].concat())
+    }
+
+    /// For the member of a group that stands for this server, which is called `instance` unless the user calls it
+    /// otherwise; with the name that it got.
+    pub(super) fn member(&self, group: &str, instance: &str) -> (ClientConfig, String) {
+        let instance = self.properties.get("group.instance.id").map_or(instance, String::as_str);
+        let mut config = self.common();
+        config
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "latest")
+            .set("session.timeout.ms", "6000")
+            .set("statistics.interval.ms", "0")
+            // News of the group come with the answers to heartbeats.
+            .set("heartbeat.interval.ms", "500");
+        let mut config = self.finish(config, NOT_OF_CONSUMERS);
+        config
+            .set("group.id", group)
+            .set("group.protocol", "classic")
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("group.instance.id", instance);
+        (config, instance.to_owned())
     }
 
     /// For the client that only asks.
@@ -115,14 +145,13 @@ impl KafkaSettings {
                 .set("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS)
                 .set("message.timeout.ms", TRANSACTION_TIMEOUT_MS);
         }
-        self.finish(config, &["fetch.", "queued.", "isolation", "auto.offset", "group.", "session.", "check.crcs"])
+        self.finish(config, OF_CONSUMERS)
     }
 
     /// For the client that makes and deletes topics.
     pub(super) fn admin(&self) -> ClientConfig {
         let config = self.common();
-        let others = ["fetch.", "queued.", "isolation", "auto.offset", "group.", "session.", "check.crcs"];
-        self.finish(config, &others)
+        self.finish(config, OF_CONSUMERS)
     }
 
     /// The user's settings last; those of other kinds of client would only make librdkafka complain.

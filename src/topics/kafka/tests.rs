@@ -2,6 +2,7 @@
 //! Without one the tests say so and pass.
 
 mod dense;
+mod lease;
 
 use std::sync::Arc;
 use std::time::Duration;
