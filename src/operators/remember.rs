@@ -12,7 +12,7 @@ use crate::types::{ChangeBatch, Name, Op, Ops, RowCodec};
 use super::aggregate::{column, state_rows};
 use super::project::rows_of;
 use super::{Capture, Operator, Output, Port, RestoreError, Step};
-use state_rows::{RowWriter, StateKey};
+use state_rows::RowWriter;
 
 /// Turns an upsert edge into a changelog edge.
 ///
@@ -195,42 +195,23 @@ impl Operator for Remember {
     }
 
     fn restore(&mut self, rows: Vec<StateRow>) -> Result<(), RestoreError> {
-        let unreadable = |error: crate::types::NotARow| RestoreError(error.to_string());
-        let mut keys = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let StateKey::Group(_, key) = state_rows::read_key(&row.key, false)? else {
-                return Err(RestoreError("not the key of a row".to_owned()));
-            };
-            keys.push(key);
-        }
-        let columns = self.table.decode_keys(keys).map_err(unreadable)?;
-        let keys = self.table.keys(columns, rows.len());
-        let mut groups = Vec::new();
-        for run in state_rows::runs(&rows, |row| row.value.is_some()) {
-            if rows[run.start].value.is_none() {
-                for entry in run {
-                    if let Some(group) = self.table.find(&keys, entry, 0) {
-                        self.keep(group, &[]);
-                        self.table.remove(group);
-                    }
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|row| Ok((state_rows::group_key(&row.key, "row")?, row.value.as_deref())))
+            .collect::<Result<_, RestoreError>>()?;
+        state_rows::put_back(
+            self,
+            |own| &mut own.table,
+            &rows,
+            |own, group, row| {
+                own.resize();
+                own.keep(group, state_rows::whole_row(&own.codec, row)?);
+                if row.is_some() {
+                    own.table.set_saved(group);
                 }
-                continue;
-            }
-            let entries: Vec<u32> = run.clone().map(|entry| entry as u32).collect();
-            groups.clear();
-            self.table.find_or_create(&keys, Some(&entries), None, &mut groups);
-            self.resize();
-            for (group, value) in groups.iter().zip(rows[run].iter().filter_map(|row| row.value.as_ref())) {
-                let (event_time, value) = state_rows::read_value(value)?;
-                if self.codec.row_length(value).map_err(unreadable)? != value.len() {
-                    return Err(RestoreError("a row has bytes behind it".to_owned()));
-                }
-                self.keep(*group, value);
-                self.table.set_event_time(*group, event_time);
-                self.table.set_saved(*group);
-            }
-        }
-        Ok(())
+                Ok(())
+            },
+        )
     }
 
     fn state_bytes(&self) -> usize {

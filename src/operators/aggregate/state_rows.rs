@@ -16,8 +16,8 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::operators::{Capture, RestoreError};
-use crate::state::{Slot, StateRow};
-use crate::types::EventTime;
+use crate::state::{GroupNumber, GroupTable, Slot, StateRow};
+use crate::types::{EventTime, RowCodec};
 
 const VERSION: u8 = 1;
 const TIME: u8 = 0;
@@ -119,6 +119,58 @@ pub(in crate::operators) fn runs<T>(rows: &[T], has_state: impl Fn(&T) -> bool) 
         start - run.len()..start
     };
     rows.chunk_by(|left, right| has_state(left) == has_state(right)).map(next).collect()
+}
+
+/// Puts the rows of groups without windows back into `store`, which has `table`: for each, its key as the table writes it,
+/// and what was written of it, `None` if it is gone. `keep` is told each group and what follows version and time.
+pub(in crate::operators) fn put_back<S>(
+    store: &mut S,
+    table: impl Fn(&mut S) -> &mut GroupTable,
+    rows: &[(&[u8], Option<&[u8]>)],
+    mut keep: impl FnMut(&mut S, GroupNumber, Option<&[u8]>) -> Result<(), RestoreError>,
+) -> Result<(), RestoreError> {
+    let columns = table(store).decode_keys(rows.iter().map(|(key, _)| *key));
+    let columns = columns.map_err(|error| RestoreError(error.to_string()))?;
+    let keys = table(store).keys(columns, rows.len());
+    let mut groups = Vec::new();
+    for run in runs(rows, |(_, value)| value.is_some()) {
+        if rows[run.start].1.is_none() {
+            for entry in run {
+                if let Some(group) = table(store).find(&keys, entry, 0) {
+                    keep(store, group, None)?;
+                    table(store).remove(group);
+                }
+            }
+            continue;
+        }
+        let entries: Vec<u32> = run.clone().map(|entry| entry as u32).collect();
+        groups.clear();
+        table(store).find_or_create(&keys, Some(&entries), None, &mut groups);
+        for (group, value) in groups.iter().zip(rows[run].iter().filter_map(|(_, value)| *value)) {
+            let (event_time, value) = read_value(value)?;
+            keep(store, *group, Some(value))?;
+            table(store).set_event_time(*group, event_time);
+        }
+    }
+    Ok(())
+}
+
+/// A row put back, which is all there is; an empty one if it is gone.
+pub(in crate::operators) fn whole_row<'a>(codec: &RowCodec, row: Option<&'a [u8]>) -> Result<&'a [u8], RestoreError> {
+    let Some(row) = row else { return Ok(&[]) };
+    match codec.row_length(row) {
+        Ok(length) if length == row.len() => Ok(row),
+        Ok(_) => Err(RestoreError("a row has bytes behind it".to_owned())),
+        Err(error) => Err(RestoreError(error.to_string())),
+    }
+}
+
+/// Reads a key of a group without windows.
+pub(in crate::operators) fn group_key<'a>(key: &'a [u8], what: &str) -> Result<&'a [u8], RestoreError> {
+    match read_key(key, false)? {
+        StateKey::Group(_, key) => Ok(key),
+        StateKey::StreamTime => Err(RestoreError(format!("not the key of a {what}"))),
+    }
 }
 
 /// Reads a key.

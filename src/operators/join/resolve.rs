@@ -13,8 +13,8 @@ use crate::operators::project::rows_of;
 use crate::operators::{Capture, Operator, Output, Port, RestoreError, Step};
 use crate::planner::graph::{Encoding, OperatorNode};
 use crate::state::{GroupNumber, GroupTable, StateRow};
-use crate::types::{ChangeBatch, EventTime, Name, NotARow, Op, Ops, RowCodec};
-use state_rows::{RowWriter, StateKey};
+use crate::types::{ChangeBatch, EventTime, Name, Op, Ops, RowCodec};
+use state_rows::RowWriter;
 
 use super::version::Version;
 
@@ -138,18 +138,18 @@ impl Resolve {
         *kept = result;
     }
 
-    fn read_result(&self, value: &[u8]) -> Result<(EventTime, KeyResult), RestoreError> {
-        let (time, value) = state_rows::read_value(value)?;
+    fn read_result(&self, value: &[u8]) -> Result<KeyResult, RestoreError> {
         let (presence, row) = match value {
             [1, row @ ..] => (Presence::There, row),
             [2, row @ ..] => (Presence::Deleted, row),
             _ => return Err(RestoreError("not the value of a result".to_owned())),
         };
-        let length = if self.keeps_old { self.codec.row_length(row).map_err(unreadable)? } else { 0 };
-        if length != row.len() {
+        if self.keeps_old {
+            state_rows::whole_row(&self.codec, Some(row))?;
+        } else if !row.is_empty() {
             return Err(RestoreError("a result has bytes behind it".to_owned()));
         }
-        Ok((time, KeyResult { now: presence, saved: presence, row: row.into(), ..KeyResult::default() }))
+        Ok(KeyResult { now: presence, saved: presence, row: row.into(), ..KeyResult::default() })
     }
 
     fn resolve(&mut self, input: &ChangeBatch) -> ChangeBatch {
@@ -233,10 +233,6 @@ impl Resolve {
     }
 }
 
-fn unreadable(error: NotARow) -> RestoreError {
-    RestoreError(error.to_string())
-}
-
 /// Where a row comes from: the old results, or the batch.
 #[derive(Debug)]
 enum Source {
@@ -310,37 +306,21 @@ impl Operator for Resolve {
     }
 
     fn restore(&mut self, rows: Vec<StateRow>) -> Result<(), RestoreError> {
-        let mut keys = Vec::with_capacity(rows.len());
-        for row in &rows {
-            match state_rows::read_key(&row.key, false)? {
-                StateKey::Group(_, key) => keys.push(key),
-                StateKey::StreamTime => return Err(RestoreError("not the key of a result".to_owned())),
-            }
-        }
-        let columns = self.table.decode_keys(keys.iter().copied()).map_err(unreadable)?;
-        let keys = self.table.keys(columns, rows.len());
-        let mut groups = Vec::new();
-        for run in state_rows::runs(&rows, |row| row.value.is_some()) {
-            if rows[run.start].value.is_none() {
-                for entry in run {
-                    if let Some(group) = self.table.find(&keys, entry, 0) {
-                        self.put_back(group, KeyResult::default());
-                        self.table.remove(group);
-                    }
-                }
-                continue;
-            }
-            let entries: Vec<u32> = run.clone().map(|entry| entry as u32).collect();
-            groups.clear();
-            self.table.find_or_create(&keys, Some(&entries), None, &mut groups);
-            self.results.resize(self.table.bound(), KeyResult::default());
-            for (group, value) in groups.iter().zip(rows[run].iter().filter_map(|row| row.value.as_ref())) {
-                let (time, result) = self.read_result(value)?;
-                self.put_back(*group, result);
-                self.table.set_event_time(*group, time);
-            }
-        }
-        Ok(())
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|row| Ok((state_rows::group_key(&row.key, "result")?, row.value.as_deref())))
+            .collect::<Result<_, RestoreError>>()?;
+        state_rows::put_back(
+            self,
+            |own| &mut own.table,
+            &rows,
+            |own, group, result| {
+                own.results.resize(own.table.bound(), KeyResult::default());
+                let result = result.map(|result| own.read_result(result)).transpose()?;
+                own.put_back(group, result.unwrap_or_default());
+                Ok(())
+            },
+        )
     }
 
     fn state_bytes(&self) -> usize {

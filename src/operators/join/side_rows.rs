@@ -8,7 +8,7 @@
 use crate::operators::aggregate::state_rows;
 use crate::operators::{Capture, RestoreError};
 use crate::state::{GroupNumber, GroupTable, KeyBatch, StateRow};
-use crate::types::{EventTime, NotARow};
+use crate::types::EventTime;
 
 use super::layout::SideLayout;
 
@@ -99,40 +99,26 @@ impl SideRows {
     /// # Errors
     /// Bytes that [`Self::capture`] did not write.
     pub(super) fn restore(&mut self, rows: &[StateRow]) -> Result<(), RestoreError> {
-        let unreadable = |error: NotARow| RestoreError(error.to_string());
-        let own: Vec<(&[u8], &StateRow)> = rows
-            .iter()
-            .filter_map(|row| {
-                row.key.split_first().filter(|(side, _)| **side == self.side as u8).map(|(_, key)| (key, row))
-            })
-            .collect();
-        let columns = self.table.decode_keys(own.iter().map(|(key, _)| *key)).map_err(unreadable)?;
-        let keys = self.table.keys(columns, own.len());
-        let mut groups = Vec::new();
-        for run in state_rows::runs(&own, |(_, row)| row.value.is_some()) {
-            if own[run.start].1.value.is_none() {
-                for entry in run {
-                    if let Some(group) = self.table.find(&keys, entry, 0) {
-                        self.keep(group, &[]);
-                        self.table.remove(group);
-                    }
-                }
-                continue;
-            }
-            let entries: Vec<u32> = run.clone().map(|entry| entry as u32).collect();
-            groups.clear();
-            self.table.find_or_create(&keys, Some(&entries), None, &mut groups);
-            for (group, value) in groups.iter().zip(own[run].iter().filter_map(|(_, row)| row.value.as_ref())) {
-                let (time, value) = state_rows::read_value(value)?;
-                if self.layout.codec.row_length(value).map_err(unreadable)? != value.len() {
-                    return Err(RestoreError("a row has bytes behind it".to_owned()));
-                }
-                self.keep(*group, value);
-                self.table.set_event_time(*group, time);
-                self.table.set_saved(*group);
+        let mut own = Vec::new();
+        for row in rows {
+            if let Some((side, key)) = row.key.split_first()
+                && *side == self.side as u8
+            {
+                own.push((key, row.value.as_deref()));
             }
         }
-        Ok(())
+        state_rows::put_back(
+            self,
+            |own| &mut own.table,
+            &own,
+            |own, group, row| {
+                own.keep(group, state_rows::whole_row(&own.layout.codec, row)?);
+                if row.is_some() {
+                    own.table.set_saved(group);
+                }
+                Ok(())
+            },
+        )
     }
 
     /// Memory held, bytes.
