@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use crate::diagnostics::{Code, Diagnostic};
 use crate::sql::ast::{
-    Emit, Expr, ExprKind, Join, JoinKind, Query, Relation, SelectItem, WindowClause, WindowKind, Within,
+    Emit, Expr, ExprKind, Ident, Join, JoinKind, Query, Relation, SelectItem, WindowClause, WindowKind, Within,
 };
 
 use super::error::describe;
 use super::{Parsed, Parser};
+use crate::sql::lexer::Token;
 
 /// Units of time in windows, with their milliseconds.
 const UNITS: [(&str, u64); 10] = [
@@ -55,6 +56,10 @@ impl Parser<'_> {
         let mut joins = Vec::new();
         while let Some(join) = self.join()? {
             joins.push(join);
+        }
+        if self.at_symbol(",") {
+            let hint = "Sources are not joined by commas: write FROM a JOIN b ON a.x = b.x.";
+            return Err(self.unexpected_after_query().with_hint(hint));
         }
         let window = if self.at_word("WINDOW") { Some(self.window()?) } else { None };
         let filter = if self.eat_word("WHERE") { Some(self.expression()?) } else { None };
@@ -133,7 +138,7 @@ impl Parser<'_> {
 
     /// The next join, if there is one.
     fn join(&mut self) -> Parsed<Option<Join>> {
-        let first = self.peek().span;
+        let (first, before) = (self.peek().span, self.previous());
         let kind = if self.eat_word("JOIN") {
             JoinKind::Inner
         } else {
@@ -158,10 +163,30 @@ impl Parser<'_> {
         let within = if self.eat_word("WITHIN") { Some(self.within()?) } else { None };
         if !self.eat_word("ON") {
             let words: &[&str] = if within.is_some() { &["ON", "GRACE PERIOD"] } else { &["ON", "WITHIN"] };
-            return Err(self.expected(words));
+            let found = self.expected(words);
+            return Err(match self.join_trap(&relation, before) {
+                Some(hint) => found.with_hint(hint),
+                None => found,
+            });
         }
         let on = self.expression()?;
         Ok(Some(Join { kind, relation, within, on, span: self.span_from(first) }))
+    }
+
+    /// What helps where a join of `relation` has no ON. GRACE, CROSS and NATURAL are names where a source has been read.
+    fn join_trap(&self, relation: &Relation, before: Option<Token<'_>>) -> Option<&'static str> {
+        if before.is_some_and(|before| before.is_word("CROSS") || before.is_word("NATURAL")) {
+            return Some("There is no CROSS or NATURAL JOIN: a join needs a condition, JOIN b ON a.x = b.x.");
+        }
+        let is_called =
+            |alias: &Option<Ident>, word: &str| alias.as_ref().is_some_and(|alias| alias.name.as_str() == word);
+        if self.at_word("USING") || is_called(&relation.alias, "USING") && self.at_symbol("(") {
+            return Some("There is no USING: write ON a.x = b.x.");
+        }
+        if is_called(&relation.alias, "GRACE") && self.at_word("PERIOD") {
+            return Some("GRACE PERIOD stands behind WITHIN: JOIN b WITHIN 1 HOUR GRACE PERIOD 10 MINUTES ON ….");
+        }
+        None
     }
 
     /// After WITHIN.

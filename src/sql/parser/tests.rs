@@ -269,6 +269,22 @@ fn mistakes_are_told_with_their_place_and_what_was_expected() {
             "line 1:49: expected RETENTION or GRACE PERIOD, found \"SIZE\"",
         ),
         ("SELECT * FROM a JOIN b;", "line 1:23: expected ON or WITHIN, found \";\""),
+        (
+            "SELECT * FROM a, b WHERE a.x = b.x;",
+            "line 1:16: unexpected \",\" after the query\nHint: Sources are not joined by commas: write FROM a JOIN b ON a.x = b.x.",
+        ),
+        (
+            "SELECT * FROM a JOIN b USING (x);",
+            "line 1:30: expected ON or WITHIN, found \"(\"\nHint: There is no USING: write ON a.x = b.x.",
+        ),
+        (
+            "SELECT * FROM a CROSS JOIN b;",
+            "line 1:29: expected ON or WITHIN, found \";\"\nHint: There is no CROSS or NATURAL JOIN: a join needs a condition, JOIN b ON a.x = b.x.",
+        ),
+        (
+            "SELECT * FROM a JOIN b GRACE PERIOD 1 HOUR WITHIN 1 HOUR ON a.x = b.x;",
+            "line 1:30: expected ON or WITHIN, found \"PERIOD\"\nHint: GRACE PERIOD stands behind WITHIN: JOIN b WITHIN 1 HOUR GRACE PERIOD 10 MINUTES ON ….",
+        ),
         ("SELECT * FROM s GROUP BY ();", "line 1:26: GROUP BY requires at least one expression"),
         ("SELECT a + b->* FROM s;", "line 1:13: ->* applies to a column or field, not to an operator"),
         (
