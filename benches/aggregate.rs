@@ -92,6 +92,7 @@ fn rows(key: &SqlType, keys: u64) -> Vec<ChangeBatch> {
                 partition: vec![Partition(0); BATCH],
                 offset: (0..BATCH as i64).map(Offset).collect(),
                 headers: None,
+                rank: None,
             },
         }
     };

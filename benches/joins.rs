@@ -3,16 +3,28 @@
 //!
 //! The foreign-key join has 10 000 right rows with 100 left rows each: measured are left rows that come in, and results
 //! of right rows that change, both with the operator that puts them in order.
+//!
+//! Last, whole queries over topics whose times go on in turn, row by row or a thousand rows at a time: a row meets the
+//! others in the order of these times. Measured is the processor time of the one worker.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use thalweg::catalog::{Catalog, CatalogChange, QueryId};
 use thalweg::expressions::{EdgeColumn, EdgeSchema};
 use thalweg::functions::FunctionRegistry;
 use thalweg::operators::{Capture, Operator, Output, Port, Step, compile};
 use thalweg::planner::graph::{Encoding, JoinKind, JoinMethod, Joining, OperatorKind, OperatorNode};
-use thalweg::types::{ChangeBatch, EventTime, Offset, Ops, Partition, RowMeta, SqlType};
+use thalweg::planner::{OperatorGraph, PlanContext, PlanSettings, TopicShape, define_source, plan_create_as};
+use thalweg::runtime::{QueryDefinition, Runtime, RuntimeParts, RuntimeSettings, WallClock};
+use thalweg::sql::ast::StatementKind;
+use thalweg::sql::parse_statements;
+use thalweg::topics::memory::MemoryLog;
+use thalweg::topics::{CleanupPolicy, PartitionRecords, TopicConfig, TopicLog, Transaction};
+use thalweg::types::{ChangeBatch, EventTime, Offset, Ops, Partition, Record, RecordBlock, RowMeta, SqlType};
 
 mod measure;
 
@@ -71,6 +83,7 @@ fn rows(keys: u64) -> Vec<(Port, ChangeBatch)> {
             partition: vec![Partition(0); BATCH],
             offset: (0..BATCH as i64).map(Offset).collect(),
             headers: None,
+            rank: None,
         };
         (Port(side), ChangeBatch { rows, ops: Ops::Inserts, null_value: None, meta })
     };
@@ -170,6 +183,7 @@ fn foreign_batch(side: usize, columns: Vec<ArrayRef>) -> (Port, ChangeBatch) {
         partition: vec![Partition(0); count],
         offset: (0..count as i64).map(Offset).collect(),
         headers: None,
+        rank: None,
     };
     (Port(side), ChangeBatch { rows, ops: Ops::Inserts, null_value: None, meta })
 }
@@ -256,9 +270,136 @@ fn tell(name: &str, keys: u64, operator: &mut dyn Operator, batches: &[(Port, Ch
     println!("{name}, {keys} keys: {results} results, {} MiB of state", operator.state_bytes() >> 20);
 }
 
+const SOURCES: &str = "
+    CREATE STREAM A (K STRING KEY, AV BIGINT) WITH (KAFKA_TOPIC='a', KEY_FORMAT='KAFKA', VALUE_FORMAT='JSON');
+    CREATE STREAM B (K STRING KEY, BV BIGINT) WITH (KAFKA_TOPIC='b', KEY_FORMAT='KAFKA', VALUE_FORMAT='JSON');
+    CREATE TABLE T (K STRING PRIMARY KEY, AV BIGINT) WITH (KAFKA_TOPIC='a', KEY_FORMAT='KAFKA', VALUE_FORMAT='JSON');
+    CREATE TABLE U (K STRING PRIMARY KEY, BV BIGINT) WITH (KAFKA_TOPIC='b', KEY_FORMAT='KAFKA', VALUE_FORMAT='JSON');
+    CREATE TABLE F (K BIGINT PRIMARY KEY, BV BIGINT) WITH (KAFKA_TOPIC='b', FORMAT='JSON');";
+
+/// Whole queries: what they are called, and what is made of the topics.
+const QUERIES: [(&str, &str); 5] = [
+    (
+        "streams",
+        "STREAM D WITH (KAFKA_TOPIC='d') AS SELECT A.K AS K, AV, BV FROM A JOIN B WITHIN 1 SECONDS ON A.K = B.K",
+    ),
+    ("stream-table", "STREAM D WITH (KAFKA_TOPIC='d') AS SELECT A.K AS K, AV, BV FROM A JOIN U ON A.K = U.K"),
+    ("table-table", "TABLE D WITH (KAFKA_TOPIC='d') AS SELECT T.K AS K, AV, BV FROM T JOIN U ON T.K = U.K"),
+    ("foreign key", "TABLE D WITH (KAFKA_TOPIC='d') AS SELECT T.K AS K, AV, BV FROM T JOIN F ON T.AV = F.K"),
+    (
+        "two joins",
+        "STREAM D WITH (KAFKA_TOPIC='d') AS SELECT A.K AS K, AV, U.BV, F.BV FROM A LEFT JOIN U ON A.K = U.K LEFT JOIN F ON A.AV = F.K",
+    ),
+];
+
+/// Records of each topic.
+const RECORDS: usize = 200_000;
+
+/// The graph of a query over topics of so many partitions.
+fn plan(sql: &str, partitions: i32) -> OperatorGraph {
+    let functions = FunctionRegistry::builtin();
+    let settings = PlanSettings::default();
+    let topics = |_: &str| Some(TopicShape { partitions, replicas: 1, retention_ms: None });
+    let ctx = PlanContext { functions: &functions, settings: &settings, topics: &topics };
+    let mut catalog = Catalog::default();
+    for statement in parse_statements(&format!("{SOURCES} CREATE {sql};")).expect("the statements parse") {
+        match &statement.kind {
+            StatementKind::CreateSource(stmt) => {
+                let source = define_source(stmt, &catalog, &ctx).expect("a source").source;
+                catalog = catalog.with(CatalogChange::PutSource(Box::new(source)));
+            }
+            StatementKind::CreateSourceAs(stmt) => return plan_create_as(stmt, &catalog, &ctx).expect("a query").graph,
+            other => panic!("not a query: {other:?}"),
+        }
+    }
+    panic!("no query")
+}
+
+/// A log with both topics. Of `turn` rows each, their times go on in turn.
+fn topics(turn: usize, partitions: i32, has_numbers: bool) -> Arc<dyn TopicLog> {
+    let log: Arc<dyn TopicLog> = Arc::new(MemoryLog::new());
+    let config = TopicConfig { partitions, replicas: 1, cleanup: CleanupPolicy::Delete, retention_ms: None };
+    log.create_topic("d", &config).expect("a new topic");
+    for (nth, (topic, value)) in [("a", "AV"), ("b", "BV")].into_iter().enumerate() {
+        log.create_topic(topic, &config).expect("a new topic");
+        let numbers: Vec<usize> = (0..RECORDS).collect();
+        for numbers in numbers.chunks(turn.max(1000)) {
+            for partition in 0..partitions {
+                let of_partition = |number: &&usize| **number % partitions as usize == partition as usize;
+                let records: Vec<Record> = numbers
+                    .iter()
+                    .filter(of_partition)
+                    .map(|number| {
+                        let key = number * 7919 % 10_000;
+                        let key = if has_numbers && nth == 1 { key.to_string() } else { format!("user_{key:05}") };
+                        let time = (number / turn * 2 + nth) * turn + number % turn;
+                        Record {
+                            key: Some(key.into()),
+                            value: Some(format!("{{\"{value}\":{}}}", number % 10_000).into()),
+                            timestamp: EventTime(1_700_000_000_000 + time as i64 / 10),
+                            headers: Vec::new(),
+                        }
+                    })
+                    .collect();
+                let records: RecordBlock = records.iter().collect();
+                let records =
+                    vec![PartitionRecords { topic: topic.to_owned(), partition: Partition(partition), records }];
+                log.append(Transaction { records }, Box::new(|_| ()));
+            }
+        }
+    }
+    log
+}
+
+/// Processor time of the workers.
+fn worker_time() -> Duration {
+    let read = |path: &Path, file: &str| std::fs::read_to_string(path.join(file)).unwrap_or_default();
+    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return Duration::ZERO };
+    let times = tasks.flatten().map(|task| task.path()).filter(|path| read(path, "comm").starts_with("worker-"));
+    let nanos =
+        times.map(|path| read(&path, "schedstat").split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0));
+    Duration::from_nanos(nanos.sum())
+}
+
+#[expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+fn whole_queries(_: &mut Criterion<CpuTime>) {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    for (name, sql) in QUERIES {
+        if !wanted.is_empty() && !wanted.iter().any(|wanted| format!("whole {name}").contains(wanted)) {
+            continue;
+        }
+        for (partitions, turn, says) in
+            [(1, 1000, "in turn, 1000"), (1, 1, "in turn, 1"), (4, 1, "in turn, 1, 4 partitions")]
+        {
+            let runtime = Runtime::start(RuntimeParts {
+                log: topics(turn, partitions, sql.contains("F.K")),
+                functions: Arc::new(FunctionRegistry::builtin()),
+                clock: Arc::new(WallClock::default()),
+                settings: RuntimeSettings { worker_threads: 1, ..RuntimeSettings::default() },
+                service_id: "bench".to_owned(),
+                processing_log: Arc::new(|entry| panic!("{entry}")),
+                scheduler: None,
+            })
+            .expect("a runtime");
+            let (id, graph, before) = (QueryId("Q".to_owned()), Arc::new(plan(sql, partitions)), worker_time());
+            runtime
+                .start_query(QueryDefinition { id: id.clone(), graph, first_offsets: vec![], paused: false })
+                .expect("the query starts");
+            runtime.wait_until_caught_up(None, Duration::from_secs(300)).expect("the query catches up");
+            let (spent, counters) = (worker_time() - before, runtime.status(&id).expect("the query runs").counters);
+            println!(
+                "whole {name}, times {says}: {:4} ns a record, {} out",
+                spent.as_nanos() / (RECORDS as u128 * 2),
+                counters.records_out
+            );
+            runtime.shutdown(Duration::from_secs(5));
+        }
+    }
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().with_measurement(CpuTime);
-    targets = joins, foreign_keys
+    targets = joins, foreign_keys, whole_queries
 }
 criterion_main!(benches);

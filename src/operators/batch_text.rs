@@ -47,6 +47,7 @@ pub(crate) fn batch(text: &str) -> ChangeBatch {
             partition: vec![Partition(0); rows],
             offset: (0..).map(Offset).take(rows).collect(),
             headers: None,
+            rank: None,
         },
     }
 }

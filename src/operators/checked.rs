@@ -8,7 +8,7 @@ use crate::planner::graph::{Encoding, OperatorKind, OperatorNode};
 use crate::state::StateRow;
 use crate::types::{ChangeBatch, EventTime, Op, Ops};
 
-use super::{Capture, Operator, Output, Port, RestoreError, Step, StreamTime};
+use super::{Capture, Operator, Output, Port, RestoreError, Round, Step, StreamTime};
 
 /// An operator and the promises of its edges: shape of the batches, schema, encoding, stream time that never moves back.
 ///
@@ -71,6 +71,11 @@ impl Checked {
         }
     }
 
+    fn check_ranks(&self, ranked: bool, out: &Output) {
+        let has_lost = out.batches.iter().any(|batch| batch.meta.rank.is_none());
+        assert!(!(ranked && has_lost && self.inner.keeps_ranks()), "operator {}: lost the ranks of rows", self.name);
+    }
+
     fn broken_promise(&self, batch: &ChangeBatch) -> Result<(), String> {
         if batch.is_empty() {
             return Err("emitted an empty batch".to_owned());
@@ -105,9 +110,34 @@ fn may_hold(encoding: Encoding, op: Op) -> bool {
 impl Operator for Checked {
     fn on_changes(&mut self, port: Port, input: ChangeBatch, out: &mut Output) -> Step {
         self.check_input(port, &input);
+        let ranked = input.meta.rank.is_some();
         let step = self.inner.on_changes(port, input, out);
         self.check(out);
+        self.check_ranks(ranked, out);
         step
+    }
+
+    fn takes_rounds(&self) -> bool {
+        self.inner.takes_rounds()
+    }
+
+    fn on_round(&mut self, round: Round, out: &mut Output) -> Step {
+        let rows = round.inputs.iter().map(ChangeBatch::len).sum::<usize>();
+        let mut entries = round.order.clone();
+        entries.sort_unstable();
+        assert!(entries.into_iter().eq(0..rows as u32), "operator {}: was given a round of other rows", self.name);
+        for (port, input) in round.inputs.iter().enumerate() {
+            self.check_input(Port(port), input);
+        }
+        let ranked = round.inputs.iter().all(|input| input.meta.rank.is_some());
+        let step = self.inner.on_round(round, out);
+        self.check(out);
+        self.check_ranks(ranked, out);
+        step
+    }
+
+    fn keeps_ranks(&self) -> bool {
+        self.inner.keeps_ranks()
     }
 
     fn resume(&mut self, out: &mut Output) -> Step {

@@ -24,7 +24,7 @@ pub use checked::Checked;
 pub use compile::compile;
 pub use filter::Filter;
 pub use flat_map::FlatMap;
-pub use operator::{Capture, Operator, Output, Port, RestoreError, RowError, Step, StreamTime};
+pub use operator::{Capture, Operator, Output, Port, RestoreError, Round, RowError, Step, StreamTime};
 pub use project::Project;
 pub use remember::Remember;
 pub use require_key::RequireKey;

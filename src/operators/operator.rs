@@ -20,6 +20,32 @@ pub struct Port(pub usize);
 /// The stream time of a stage: no row before it is waited for any more.
 pub type StreamTime = EventTime;
 
+/// Rows of the two inputs of an operator, and the order in which they come.
+#[derive(Debug)]
+pub struct Round {
+    /// The rows of port 0 and of port 1, in the order in which they come. Both have rows.
+    pub inputs: [ChangeBatch; 2],
+    /// Each row once: those of port 0 are numbered from 0 on, those of port 1 behind them. Both halves of an update are
+    /// next to each other.
+    pub order: Vec<u32>,
+}
+
+impl Round {
+    /// The same as batches to be taken one after the other.
+    pub fn slices(&self) -> Vec<(Port, ChangeBatch)> {
+        let lefts = self.inputs[0].len();
+        let port = |entry: &u32| usize::from(*entry as usize >= lefts);
+        let mut taken = [0; 2];
+        let slice = |run: &[u32]| {
+            let port = run.first().map_or(0, port);
+            let start = taken[port];
+            taken[port] += run.len();
+            (Port(port), self.inputs[port].slice(start..taken[port]))
+        };
+        self.order.chunk_by(|one, other| port(one) == port(other)).map(slice).collect()
+    }
+}
+
 /// What an operator says after a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -97,6 +123,21 @@ pub struct Capture {
 pub trait Operator: Send + fmt::Debug {
     /// Takes a batch that is not empty.
     fn on_changes(&mut self, port: Port, input: ChangeBatch, out: &mut Output) -> Step;
+
+    /// True if the operator has two inputs and takes rows of both at once; else it is given [`Round::slices`].
+    fn takes_rounds(&self) -> bool {
+        false
+    }
+
+    /// Takes rows of both inputs, as [`Self::on_changes`] would take them one by one.
+    fn on_round(&mut self, _round: Round, _out: &mut Output) -> Step {
+        Step::Done
+    }
+
+    /// True if all that [`Self::on_changes`] emits has the ranks of the rows that made it.
+    fn keeps_ranks(&self) -> bool {
+        true
+    }
 
     /// Goes on after [`Step::More`]. Operators that never answer so keep this default.
     fn resume(&mut self, _out: &mut Output) -> Step {

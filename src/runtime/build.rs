@@ -330,8 +330,9 @@ fn make_task(
                 told_time: None,
                 is_ending: false,
             };
+            let keeps_ranks = body.worker.chain.keeps_ranks();
             let task: Arc<Task> = env.scheduler.task(plan.lane, Box::new(body));
-            inbox.read_by(&task);
+            inbox.read_by(&task, keeps_ranks);
             task
         }
     };

@@ -9,7 +9,7 @@
 //! held back goes through the operators behind it before they are flushed themselves.
 
 use crate::expressions::EvaluationContext;
-use crate::operators::{Capture, Operator, Output, Port, RestoreError, RowError, Step, StreamTime};
+use crate::operators::{Capture, Operator, Output, Port, RestoreError, Round, RowError, Step, StreamTime};
 use crate::state::StateRow;
 use crate::types::ChangeBatch;
 
@@ -22,6 +22,8 @@ const MAX_UNSAVED_ROWS: usize = 16 << 10;
 #[derive(Debug)]
 enum Work {
     Changes(usize, Port, ChangeBatch),
+    /// For the first operator.
+    Round(Round),
     Time(usize, StreamTime),
     Flush(usize),
     Resume(usize),
@@ -86,6 +88,27 @@ impl Chain {
         self.stack.push(Work::Changes(0, port, batch));
     }
 
+    /// Gives the first operator rows of both its inputs. The chain must be drained.
+    pub(super) fn give_round(&mut self, round: Round, context: EvaluationContext) {
+        debug_assert!(self.is_drained(), "order would be lost");
+        self.out.context = context;
+        if self.flushes_always {
+            self.forget_changes(round.order.len());
+            self.stack.push(Work::Flush(0));
+        }
+        if self.operators.first().is_some_and(|operator| operator.takes_rounds()) {
+            self.stack.push(Work::Round(round));
+        } else {
+            let slices = round.slices().into_iter().rev();
+            self.stack.extend(slices.map(|(port, batch)| Work::Changes(0, port, batch)));
+        }
+    }
+
+    /// True if all that leaves because of rows has their ranks.
+    pub(super) fn keeps_ranks(&self) -> bool {
+        self.operators.iter().all(|operator| operator.keeps_ranks())
+    }
+
     /// Gives the first operator stream time. The chain must be drained.
     pub(super) fn give_time(&mut self, now: StreamTime) {
         debug_assert!(self.is_drained(), "order would be lost");
@@ -128,6 +151,7 @@ impl Chain {
                     None => return Some(Left::Changes(batch)),
                     Some(operator) => (index, operator.on_changes(port, batch, &mut self.out)),
                 },
+                Work::Round(round) => (0, self.operators[0].on_round(round, &mut self.out)),
                 Work::Time(index, now) => match self.operators.get_mut(index) {
                     None => return Some(Left::Time(now)),
                     Some(operator) => {

@@ -266,6 +266,7 @@ impl SourceDecoder {
             partition: vec![partition; count],
             offset: rows.offsets,
             headers: rows.headers,
+            rank: None,
         };
         let batch = ChangeBatch { rows: batch, ops, null_value, meta };
         match keep {

@@ -13,8 +13,7 @@
 //! - a queue holds about `exchange.max.rows` rows: a full one stops the upstream task before its next batch;
 //! - rows leave an inbox with the stream time of the stage, which never moves back: no row is late because another
 //!   upstream task was faster;
-//! - the inbox of a stage that joins gives rows in the order of their [`Rank`]s, in the longest slices that this order
-//!   allows. An empty queue is waited for while a row with a lower rank may still come through it; then queues from
+//! - the inbox of a stage that joins gives rows in the order of their [`Rank`]s, those of many ranks at once. An empty queue is waited for while a row with a lower rank may still come through it; then queues from
 //!   other stages may hold more than the bound, which would otherwise stop those that are waited for.
 
 use std::collections::VecDeque;
@@ -24,20 +23,20 @@ use std::sync::{Arc, OnceLock, Weak};
 use datafusion::arrow::array::UInt32Array;
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::operators::{Port, StreamTime};
+use crate::operators::{Port, Round, StreamTime};
 use crate::state::{Slot, hash_keys, slot_of};
-use crate::types::{ChangeBatch, Epoch, EventTime, Op, Ops};
+use crate::types::{ChangeBatch, Epoch, EventTime, Offset, Op, Ops};
 
+use super::gathered::Gathered;
 use super::idleness::Standing;
-use super::order::{Order, Rank, Ranks};
+use super::order::{Order, Rank, Ranks, Run};
 use super::scheduler::Task;
 
 /// What travels between tasks. Ranks matter to inboxes in order only.
-#[expect(clippy::large_enum_variant, reason = "one a batch, moved a few times: a box would cost more")]
 #[derive(Debug)]
 pub(super) enum Message {
-    /// Rows.
-    Changes(ChangeBatch, Ranks),
+    /// Rows. Their ranks are in the batch where that has some.
+    Changes(Arc<ChangeBatch>, Ranks),
     /// Stream time of the upstream task, and whether it is idle: then nobody waits for it.
     Mark { stream_time: Option<StreamTime>, idle: bool },
     /// The epoch ends here.
@@ -50,6 +49,8 @@ pub(super) enum Message {
 pub(super) enum Taken {
     /// Rows, and the port of the stage they belong to.
     Changes(Port, ChangeBatch),
+    /// Rows of both ports of the stage. Only in order.
+    Round(Round),
     /// Upstream marks changed: the stream time of the shard, if it is known yet.
     Time(Option<StreamTime>),
     /// The barrier of this epoch has come on every queue.
@@ -63,10 +64,26 @@ struct Queue {
     messages: VecDeque<Message>,
     /// Rows of the first message that were taken already.
     taken: usize,
+    /// The first message, from there on.
+    head: Option<Head>,
+    /// The place among the first message's runs.
+    run: usize,
     rows: usize,
     at_barrier: bool,
     stream_time: Option<StreamTime>,
     idle: bool,
+}
+
+/// What comes next out of a queue.
+#[derive(Debug, Clone, Copy)]
+enum Head {
+    /// Rows of one rank, up to this one of the message.
+    Rows {
+        rank: Rank,
+        until: usize,
+    },
+    Mark,
+    Barrier(Rank),
 }
 
 #[derive(Default)]
@@ -83,6 +100,8 @@ struct Queues {
     current: Option<Rank>,
     /// There are rows whose turn has not come.
     is_starving: bool,
+    /// Marks were taken among rows, and the reader was not told the time behind them yet. Only in order.
+    owes_time: bool,
 }
 
 /// What is on the other end of a queue.
@@ -107,6 +126,8 @@ pub(super) struct Inbox {
     // fixed
     max_rows: usize,
     reader: OnceLock<Weak<Task>>,
+    /// What the reader makes of rows has their ranks.
+    keeps_ranks: OnceLock<bool>,
     in_order: Option<InOrder>,
     // changing
     state: Mutex<Queues>,
@@ -121,6 +142,8 @@ impl Inbox {
                 port,
                 messages: VecDeque::new(),
                 taken: 0,
+                head: None,
+                run: 0,
                 rows: 0,
                 at_barrier: false,
                 stream_time: None,
@@ -128,7 +151,8 @@ impl Inbox {
             })
             .collect();
         let state = Queues { queues, shard_time, ..Queues::default() };
-        Self { max_rows, reader: OnceLock::new(), in_order: None, state: Mutex::new(state) }
+        let (reader, keeps_ranks) = (OnceLock::new(), OnceLock::new());
+        Self { max_rows, reader, keeps_ranks, in_order: None, state: Mutex::new(state) }
     }
 
     /// Gives rows in the order of their ranks. `upstreams` are the other ends of the queues.
@@ -166,9 +190,10 @@ impl Inbox {
         self.state.lock().shard_time
     }
 
-    /// Names the task that reads this inbox. Called once.
-    pub(super) fn read_by(&self, task: &Arc<Task>) {
-        let named = self.reader.set(Arc::downgrade(task));
+    /// Names the task that reads this inbox, and whether what it makes of rows has their ranks. Called once.
+    pub(super) fn read_by(&self, task: &Arc<Task>, keeps_ranks: bool) {
+        let named =
+            self.reader.set(Arc::downgrade(task)).and(self.keeps_ranks.set(keeps_ranks).map_err(|_| Weak::new()));
         debug_assert!(named.is_ok(), "an inbox has one reader");
     }
 
@@ -198,7 +223,7 @@ impl Inbox {
             }
             _ => {}
         }
-        queue.messages.push_back(message);
+        queue.push(message);
         drop(state);
         if let Some(reader) = self.reader.get().and_then(Weak::upgrade) {
             if is_barrier { reader.wake_first() } else { reader.wake() }
@@ -241,10 +266,10 @@ impl Inbox {
             if queue.at_barrier {
                 continue;
             }
-            let Some(message) = queue.messages.pop_front() else { continue };
+            let Some(message) = queue.pop() else { continue };
             state.turn = (index + 1) % queues;
             match message {
-                Message::Changes(batch, _) => return Some(self.take_rows(guard, index, batch)),
+                Message::Changes(batch, _) => return Some(self.take_rows(guard, index, Arc::unwrap_or_clone(batch))),
                 Message::Mark { stream_time, idle } => return Some(state.take_mark(index, stream_time, idle)),
                 Message::Barrier(epoch, _) => {
                     if let Some(barrier) = state.take_barrier(index, epoch) {
@@ -273,32 +298,33 @@ impl Inbox {
         Taken::Changes(port, batch)
     }
 
-    /// The message with the lowest rank, as far as its rows go before those of the other queues.
+    /// The rows with the lowest ranks, or what comes before them.
     fn take_in_order(&self, in_order: &InOrder) -> Option<Taken> {
         let mut guard = self.state.lock();
-        let (index, rank) = loop {
+        if std::mem::take(&mut guard.owes_time) {
+            guard.current = Some(Rank::default());
+            return Some(Taken::Time(guard.shard_time));
+        }
+        let rank = loop {
             let Some((rank, index)) = guard.heads().min() else {
                 (guard.is_busy, guard.is_starving) = (false, false);
                 return None;
             };
-            let queue = &mut guard.queues[index];
-            match queue.messages.front() {
-                Some(Message::Changes(..)) => break (index, rank),
-                Some(Message::Mark { stream_time, idle }) => {
-                    let (stream_time, idle) = (*stream_time, *idle);
-                    queue.messages.pop_front();
-                    guard.current = Some(rank);
-                    return Some(guard.take_mark(index, stream_time, idle));
-                }
-                Some(Message::Barrier(epoch, _)) => {
-                    let epoch = *epoch;
-                    queue.messages.pop_front();
-                    if let Some(barrier) = guard.take_barrier(index, epoch) {
+            match guard.queues[index].head {
+                Some(Head::Rows { .. }) => break rank,
+                _ => match guard.queues[index].pop() {
+                    Some(Message::Mark { stream_time, idle }) => {
                         guard.current = Some(rank);
-                        return Some(barrier);
+                        return Some(guard.take_mark(index, stream_time, idle));
                     }
-                }
-                None => return None,
+                    Some(Message::Barrier(epoch, _)) => {
+                        if let Some(barrier) = guard.take_barrier(index, epoch) {
+                            guard.current = Some(rank);
+                            return Some(barrier);
+                        }
+                    }
+                    Some(Message::Changes(..)) | None => return None,
+                },
             }
         };
         if guard.may_come(in_order) <= rank {
@@ -314,30 +340,110 @@ impl Inbox {
                 return None;
             }
         }
-        let others = guard.heads().filter(|(_, other)| *other != index).map(|(rank, _)| rank).min();
-        let bound = others.unwrap_or(Rank::LAST).min(guard.may_come(in_order));
         (guard.current, guard.is_starving) = (Some(rank), false);
-        let batch = guard.cut(index, bound, in_order.passes_ranks);
-        Some(self.take_rows(guard, index, batch))
+        let takes_one = in_order.passes_ranks && self.keeps_ranks.get() == Some(&false);
+        let gathered = guard.gather(in_order, takes_one);
+        let has_room = guard.queues.iter().any(|queue| queue.rows < self.max_rows);
+        let woken = if has_room { std::mem::take(&mut guard.waiting) } else { vec![] };
+        drop(guard);
+        woken.iter().for_each(Task::wake);
+        Some(gathered.into_taken())
     }
 
     /// No row that this inbox's reader emits comes with a rank before this, unless it is of a source's later round.
-    fn frontier(&self, order: &Order) -> Rank {
+    fn frontier<'a>(&'a self, seen: &mut Frontiers<'a>) -> Rank {
         // Upstream first: what moves down meanwhile is then seen here.
         let upstreams = self.in_order.iter().flat_map(|known| &known.upstreams);
-        let above = upstreams.map(|upstream| upstream.frontier(order)).min().unwrap_or(Rank::LAST);
+        let above = upstreams.map(|upstream| seen.of(upstream)).min().unwrap_or(Rank::LAST);
         let state = self.state.lock();
         let heads = state.heads().map(|(rank, _)| rank).min().unwrap_or(Rank::LAST);
         above.min(heads).min(state.current.unwrap_or(Rank::LAST))
     }
 }
 
-impl Upstream {
-    fn frontier(&self, order: &Order) -> Rank {
-        match self {
-            Self::Source(source) => order.frontier(*source),
-            Self::Stage(inbox) => inbox.frontier(order),
+/// What is known of the ranks that may still come from upstream tasks. Each is looked at once, so the cost is that of
+/// the tasks above, not of the ways down from them.
+struct Frontiers<'a> {
+    /// Of the sources; those are looked at first.
+    sources: Vec<Rank>,
+    inboxes: Vec<(&'a Arc<Inbox>, Rank)>,
+}
+
+impl<'a> Frontiers<'a> {
+    fn new(order: &Order) -> Self {
+        Self { sources: order.frontiers(), inboxes: Vec::new() }
+    }
+
+    fn of(&mut self, upstream: &'a Upstream) -> Rank {
+        match upstream {
+            Upstream::Source(source) => self.sources.get(*source).copied().unwrap_or(Rank::LAST),
+            Upstream::Stage(inbox) => {
+                if let Some((_, known)) = self.inboxes.iter().find(|(known, _)| Arc::ptr_eq(known, inbox)) {
+                    return *known;
+                }
+                let found = inbox.frontier(self);
+                self.inboxes.push((inbox, found));
+                found
+            }
         }
+    }
+}
+
+impl Queue {
+    fn push(&mut self, message: Message) {
+        self.messages.push_back(message);
+        if self.messages.len() == 1 {
+            self.look();
+        }
+    }
+
+    fn pop(&mut self) -> Option<Message> {
+        let message = self.messages.pop_front();
+        (self.taken, self.run) = (0, 0);
+        self.look();
+        message
+    }
+
+    /// Passes over the rows of the first message before `until`.
+    fn pass(&mut self, until: usize) {
+        self.rows -= until - self.taken;
+        self.taken = until;
+        match self.messages.front() {
+            Some(Message::Changes(batch, _)) if until < batch.len() => self.look(),
+            _ => {
+                self.pop();
+            }
+        }
+    }
+
+    /// Sees what the head is.
+    fn look(&mut self) {
+        let taken = self.taken;
+        self.head = self.messages.front().map(|message| match message {
+            Message::Changes(batch, ranks) => match (&batch.meta.rank, ranks) {
+                (Some(rank), _) => {
+                    let same = rank[taken..].iter().take_while(|other| **other == rank[taken]).count();
+                    Head::Rows { rank: Rank::of(rank[taken]), until: taken + same }
+                }
+                (None, Ranks::Same(rank)) => Head::Rows { rank: *rank, until: batch.len() },
+                (None, Ranks::Runs(runs)) => {
+                    let offsets = &batch.meta.offset[taken..];
+                    while runs.get(self.run).is_some_and(|run| run.until <= offsets[0]) {
+                        self.run += 1;
+                    }
+                    let run = runs.get(self.run).copied();
+                    let Run { until, rank } = run.unwrap_or(Run { until: Offset(i64::MAX), rank: ranks.last() });
+                    // Often it is one row.
+                    let rows = match offsets.get(1) {
+                        Some(next) if *next < until => offsets.partition_point(|offset| *offset < until),
+                        _ => 1,
+                    };
+                    Head::Rows { rank, until: taken + rows }
+                }
+            },
+            Message::Mark { .. } => Head::Mark,
+            Message::Barrier(_, rank) => Head::Barrier(*rank),
+        });
     }
 }
 
@@ -346,11 +452,10 @@ impl Queues {
     fn heads(&self) -> impl Iterator<Item = (Rank, usize)> {
         let free = self.queues.iter().enumerate().filter(|(_, queue)| !queue.at_barrier);
         free.filter_map(|(index, queue)| {
-            let rank = match queue.messages.front()? {
-                Message::Changes(batch, ranks) => ranks.of(batch.meta.offset[queue.taken]).rank,
+            let rank = match queue.head? {
+                Head::Rows { rank, .. } | Head::Barrier(rank) => rank,
                 // At once: a mark may have been passed on before rows of lower ranks, and must not hide them.
-                Message::Mark { .. } => Rank::default(),
-                Message::Barrier(_, rank) => *rank,
+                Head::Mark => Rank::default(),
             };
             Some((rank, index))
         })
@@ -358,34 +463,56 @@ impl Queues {
 
     /// The lowest rank that may still come through an empty queue.
     fn may_come(&self, in_order: &InOrder) -> Rank {
+        let mut seen = Frontiers::new(&in_order.order);
         let queues = self.queues.iter().zip(&in_order.upstreams);
         let empty = queues.filter(|(queue, _)| !queue.at_barrier && queue.messages.is_empty());
-        empty.map(|(_, upstream)| upstream.frontier(&in_order.order)).min().unwrap_or(Rank::LAST)
+        empty.map(|(_, upstream)| seen.of(upstream)).min().unwrap_or(Rank::LAST)
     }
 
-    /// Cuts the rows off the first message of a queue that go before `bound`; its first row does.
-    fn cut(&mut self, index: usize, bound: Rank, one_rank: bool) -> ChangeBatch {
-        let queue = &mut self.queues[index];
-        let Some(Message::Changes(batch, ranks)) = queue.messages.front() else { unreachable!("rows are at the head") };
-        let offsets = &batch.meta.offset[queue.taken..];
-        let head = ranks.of(offsets[0]).until;
-        let until = if one_rank { head } else { ranks.until(bound).map_or(head, |until| until.max(head)) };
-        let rows = match ranks {
-            Ranks::Same(_) => offsets.len(),
-            Ranks::Runs(_) => offsets.partition_point(|offset| *offset < until),
-        };
-        let end = queue.taken + rows;
-        if end < batch.len() {
-            let slice = batch.slice(queue.taken..end);
-            queue.taken = end;
-            return slice;
+    /// Takes rows by their ranks, while nothing comes before them that the reader must see, and no lower rank may come.
+    /// The first of them may be taken. With `takes_one` those of one rank.
+    fn gather(&mut self, in_order: &InOrder, takes_one: bool) -> Gathered {
+        let mut gathered = Gathered::new(in_order.passes_ranks && !takes_one);
+        // By queue, the number of its first message.
+        let mut numbers = vec![None; self.queues.len()];
+        let mut may_come = self.may_come(in_order);
+        while let Some((rank, index)) = self.heads().min() {
+            let queue = &mut self.queues[index];
+            match (queue.head, queue.messages.front()) {
+                (Some(Head::Rows { until, .. }), Some(Message::Changes(batch, _))) => {
+                    let is_over = gathered.is_full() || takes_one || may_come <= rank;
+                    if is_over && !gathered.is_empty() {
+                        break;
+                    }
+                    let number = *numbers[index].get_or_insert_with(|| gathered.message(queue.port, batch));
+                    let rows = queue.taken..until;
+                    queue.pass(until);
+                    if queue.taken == 0 {
+                        numbers[index] = None;
+                    }
+                    let is_empty = queue.messages.is_empty();
+                    if is_empty {
+                        may_come = self.may_come(in_order);
+                    }
+                    self.stamp(index, gathered.add(number, rows, rank.number()));
+                }
+                (Some(Head::Mark), _) => {
+                    let Some(Message::Mark { stream_time, idle }) = queue.pop() else { break };
+                    let before = self.shard_time;
+                    self.owes_time = true;
+                    let is_empty = queue.messages.is_empty();
+                    self.take_mark(index, stream_time, idle);
+                    if self.shard_time != before {
+                        break;
+                    }
+                    if is_empty {
+                        may_come = self.may_come(in_order);
+                    }
+                }
+                _ => break,
+            }
         }
-        let start = std::mem::take(&mut queue.taken);
-        match queue.messages.pop_front() {
-            Some(Message::Changes(batch, _)) if start == 0 => batch,
-            Some(Message::Changes(batch, _)) => batch.slice(start..end),
-            _ => unreachable!("rows are at the head"),
-        }
+        gathered
     }
 
     fn take_mark(&mut self, index: usize, stream_time: Option<StreamTime>, idle: bool) -> Taken {
@@ -507,7 +634,7 @@ impl Dealer {
         let hashes = hash_keys(&key, batch.len());
         break_up_rekeyed_updates(&mut batch.ops, &hashes);
         if let [(inbox, queue)] = &self.inboxes[..] {
-            inbox.put(*queue, Message::Changes(batch, self.ranks.clone()));
+            inbox.put(*queue, Message::Changes(Arc::new(batch), self.ranks.clone()));
         } else {
             let mut shares: Vec<Vec<u32>> = vec![Vec::new(); self.inboxes.len()];
             for (row, hash) in (0_u32..).zip(&hashes) {
@@ -516,7 +643,7 @@ impl Dealer {
             for ((inbox, queue), share) in self.inboxes.iter().zip(shares) {
                 if !share.is_empty() {
                     let share = batch.take(&UInt32Array::from(share)).expect("rows are within the batch");
-                    inbox.put(*queue, Message::Changes(share, self.ranks.clone()));
+                    inbox.put(*queue, Message::Changes(Arc::new(share), self.ranks.clone()));
                 }
             }
         }
@@ -594,17 +721,18 @@ fn break_up_rekeyed_updates(ops: &mut Ops, hashes: &[u64]) {
 mod tests {
     use std::sync::Arc;
 
-    use super::{Dealer, Inbox, Message, Taken};
+    use super::{Dealer, Inbox, Message, Taken, Upstream};
     use crate::operators::Port;
     use crate::operators::batch_text::{batch, text};
-    use crate::runtime::order::{Rank, Ranks};
-    use crate::types::{Epoch, EventTime};
+    use crate::runtime::order::{Order, Rank, Ranks, Run};
+    use crate::types::{ChangeBatch, Epoch, EventTime, Offset};
 
     /// Everything in an inbox, as text.
     fn drain(inbox: &Inbox) -> Vec<String> {
         std::iter::from_fn(|| inbox.take())
             .map(|taken| match taken {
                 Taken::Changes(_, batch) => text(&batch),
+                Taken::Round(round) => panic!("{round:?} without an order"),
                 Taken::Time(now) => now.map_or("time ?".to_owned(), |now| format!("time {now}")),
                 Taken::Barrier(epoch) => format!("barrier {epoch}"),
             })
@@ -623,8 +751,8 @@ mod tests {
     fn a_barrier_leaves_when_every_queue_has_it_and_holds_back_what_follows() {
         let inbox = inbox(2);
         inbox.put(0, Message::Barrier(Epoch(1), Rank::default()));
-        inbox.put(0, Message::Changes(batch("+ a 2 @2"), Ranks::Same(Rank::default())));
-        inbox.put(1, Message::Changes(batch("+ b 1 @1"), Ranks::Same(Rank::default())));
+        inbox.put(0, Message::Changes(Arc::new(batch("+ a 2 @2")), Ranks::Same(Rank::default())));
+        inbox.put(1, Message::Changes(Arc::new(batch("+ b 1 @1")), Ranks::Same(Rank::default())));
         assert_eq!(drain(&inbox), ["+ b 1 @1"]);
         inbox.put(1, Message::Barrier(Epoch(1), Rank::default()));
         assert_eq!(drain(&inbox), ["barrier 1", "+ a 2 @2"]);
@@ -702,6 +830,50 @@ mod tests {
         check_times("1: idle; 0: 5 9 2; 1: 1; 0: 30; 1: 12", "5 9 9; 9; 9; 12");
         // When all were idle the largest time counts.
         check_times("0: 100; 1: 5; 0: idle; 1: idle; 1: 40; 0: 101", "?; 5; 100; 100");
+    }
+
+    /// An inbox in order of two queues with these ports; `0: 5 9` are rows of the first one with these ranks, one
+    /// message each; what leaves until nothing does.
+    fn check_order(ports: [usize; 2], messages: &str, expected: &str) {
+        let order = Arc::new(Order::default());
+        let inbox = Inbox::new(ports.map(Port), 100, None);
+        let inbox = inbox.in_order(&order, vec![Upstream::Source(0), Upstream::Source(1)], false);
+        for message in messages.split(';') {
+            let (queue, ranks) = message.trim().split_once(':').unwrap();
+            let ranks: Vec<u64> = ranks.split_whitespace().map(|rank| rank.parse().unwrap()).collect();
+            let rows: Vec<_> = ranks.iter().map(|rank| format!("+ a {rank} @{rank}")).collect();
+            let rows = batch(&rows.join(";"));
+            let run = |(offset, rank): (i64, &u64)| Run { until: Offset(offset + 1), rank: Rank::of(*rank) };
+            let runs = Ranks::Runs((0..).zip(&ranks).map(run).collect());
+            let last = EventTime(ranks.last().copied().unwrap_or_default() as i64);
+            let queue = queue.parse().unwrap();
+            inbox.put(queue, Message::Changes(Arc::new(rows), runs));
+            inbox.put(queue, Message::Mark { stream_time: Some(last), idle: false });
+        }
+        let values = |batch: &ChangeBatch| {
+            let values = crate::operators::batch_text::values(batch).into_iter().flatten();
+            values.map(|value| value.to_string()).collect::<Vec<_>>().join(" ")
+        };
+        let shown = |taken| match taken {
+            Taken::Changes(port, batch) => Some(format!("{}[{}]", port.0, values(&batch))),
+            Taken::Round(round) => {
+                let slices = round.slices();
+                let slices = slices.iter().map(|(port, batch)| format!("{}[{}]", port.0, values(batch)));
+                Some(format!("({})", slices.collect::<Vec<_>>().join(" ")))
+            }
+            Taken::Time(_) => None,
+            Taken::Barrier(epoch) => Some(format!("barrier {epoch}")),
+        };
+        let left: Vec<_> = std::iter::from_fn(|| inbox.take()).filter_map(shown).collect();
+        assert_eq!(left.join(" "), expected);
+    }
+
+    #[test]
+    fn rows_in_order_leave_as_one_batch_or_round() {
+        check_order([0, 0], "0: 1 3 4 7; 1: 2 5 6", "0[1 2 3 4 5 6 7]");
+        check_order([0, 1], "0: 1 3 4 7; 1: 2 5 6", "(0[1] 1[2] 0[3 4] 1[5 6] 0[7])");
+        check_order([0, 1], "0: 1 2; 1: 5 6; 0: 3 8", "(0[1 2 3] 1[5 6] 0[8])");
+        check_order([0, 1], "1: 1 2", "1[1 2]");
     }
 
     #[test]

@@ -30,6 +30,7 @@ mod event_time;
 mod exchange;
 mod follow;
 mod forget;
+mod gathered;
 mod groups;
 mod handle;
 mod idleness;

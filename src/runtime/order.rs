@@ -21,7 +21,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-use crate::types::{ChangeBatch, Epoch, Offset};
+use crate::types::{ChangeBatch, Epoch, Offset, RowMeta};
 
 use super::pipeline::Gate;
 use super::scheduler::Task;
@@ -33,6 +33,16 @@ pub(super) struct Rank(u64);
 impl Rank {
     /// Behind all rows.
     pub(super) const LAST: Self = Self(u64::MAX);
+
+    /// The rank that a batch calls this.
+    pub(super) fn of(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// What a batch calls it.
+    pub(super) fn number(self) -> u64 {
+        self.0
+    }
 }
 
 /// Rows of one source that go before the next of another.
@@ -53,28 +63,6 @@ pub(super) enum Ranks {
 }
 
 impl Ranks {
-    /// The rank of the row at `offset`, and one past the last offset that shares it.
-    pub(super) fn of(&self, offset: Offset) -> Run {
-        match self {
-            Self::Same(rank) => Run { until: Offset(i64::MAX), rank: *rank },
-            Self::Runs(runs) => {
-                let place = runs.partition_point(|run| run.until <= offset);
-                runs.get(place).copied().unwrap_or(Run { until: Offset(i64::MAX), rank: self.last() })
-            }
-        }
-    }
-
-    /// One past the last offset whose row has a rank before `bound`; `None` if no row has.
-    pub(super) fn until(&self, bound: Rank) -> Option<Offset> {
-        match self {
-            Self::Same(rank) => (*rank < bound).then_some(Offset(i64::MAX)),
-            Self::Runs(runs) => {
-                let place = runs.partition_point(|run| run.rank < bound);
-                place.checked_sub(1).and_then(|last| runs.get(last)).map(|run| run.until)
-            }
-        }
-    }
-
     /// The rank of the last row.
     pub(super) fn last(&self) -> Rank {
         match self {
@@ -113,6 +101,16 @@ struct Source {
     grant: Option<Grant>,
     /// Barriers it has dealt in this incarnation.
     barriers: u64,
+}
+
+/// The share of a source in a round.
+struct Part<'a> {
+    index: usize,
+    meta: &'a RowMeta,
+    /// The row at its head.
+    at: usize,
+    /// What was taken so far.
+    runs: Vec<Run>,
 }
 
 #[derive(Debug, Default)]
@@ -199,13 +197,14 @@ impl Order {
         Rank(state.rank)
     }
 
-    /// No row of the source that has a rank by now comes with one before this.
-    pub(super) fn frontier(&self, source: usize) -> Rank {
+    /// By source: no row of it that has a rank by now comes with one before this.
+    pub(super) fn frontiers(&self) -> Vec<Rank> {
         let state = self.state.lock();
-        state.sources[source].grant.as_ref().map_or(Rank::LAST, |grant| match &grant.ranks {
-            Ranks::Same(rank) => *rank,
-            Ranks::Runs(runs) => runs.first().map_or(Rank::LAST, |run| run.rank),
-        })
+        let frontier = |source: &Source| match &source.grant.as_ref()?.ranks {
+            Ranks::Same(rank) => Some(*rank),
+            Ranks::Runs(runs) => runs.first().map(|run| run.rank),
+        };
+        state.sources.iter().map(|source| frontier(source).unwrap_or(Rank::LAST)).collect()
     }
 
     /// Makes the next round if it can be made, and wakes the sources that have a part in it, except `me`.
@@ -271,37 +270,37 @@ impl State {
 
     /// Takes rows by the times at the heads until one source has none left in its hands.
     fn make_round(&mut self) {
-        // Of the sources with rows: its index, the row at its head, and the runs taken so far.
-        let mut parts: Vec<(usize, usize, Vec<Run>)> = Vec::new();
+        let mut parts: Vec<Part<'_>> = Vec::new();
         for (index, source) in self.sources.iter().enumerate() {
-            if let Head::Rows { at, .. } = source.head {
-                parts.push((index, at, Vec::new()));
+            if let Head::Rows { chunk, at } = &source.head {
+                parts.push(Part { index, meta: &chunk.meta, at: *at, runs: Vec::new() });
             }
         }
         // Tables first: they win among equal times.
-        parts.sort_by_key(|(index, ..)| (!self.sources[*index].is_table, *index));
-        loop {
-            let time = |part: &(usize, usize, Vec<Run>)| match &self.sources[part.0].head {
-                Head::Rows { chunk, .. } => chunk.meta.event_time.get(part.1).copied(),
-                Head::Unknown | Head::Dry | Head::Ended => None,
-            };
-            let mut heads: Vec<_> =
-                parts.iter().enumerate().filter_map(|(place, part)| Some((time(part)?, place))).collect();
-            if heads.is_empty() || heads.len() < parts.len() {
-                break;
+        parts.sort_by_key(|part| (!self.sources[part.index].is_table, part.index));
+        let mut rank = self.rank;
+        'rounds: loop {
+            let (mut first, mut second) = (None, None);
+            for (place, part) in parts.iter().enumerate() {
+                let Some(time) = part.meta.event_time.get(part.at) else { break 'rounds };
+                let head = Some((*time, place));
+                if first.is_none() || head < first {
+                    (first, second) = (head, first);
+                } else if second.is_none() || head < second {
+                    second = head;
+                }
             }
-            heads.sort_unstable();
-            let (_, place) = heads[0];
-            let other = heads.get(1);
-            let (index, at, runs) = &mut parts[place];
-            let Head::Rows { chunk, .. } = &self.sources[*index].head else { break };
-            let times = &chunk.meta.event_time[*at..];
-            let goes_first = |time| other.is_none_or(|other| (time, place) < *other);
-            let rows = times.iter().position(|time| !goes_first(*time)).unwrap_or(times.len());
-            *at += rows;
-            self.rank += 1;
-            runs.push(Run { until: chunk.meta.offset[*at - 1].next(), rank: Rank(self.rank) });
+            let Some((_, place)) = first else { break };
+            let Part { meta, at, runs, .. } = &mut parts[place];
+            let times = &meta.event_time[*at..];
+            let goes_first = |time| second.is_none_or(|other| (time, place) < other);
+            *at += times.iter().position(|time| !goes_first(*time)).unwrap_or(times.len());
+            rank += 1;
+            runs.push(Run { until: meta.offset[*at - 1].next(), rank: Rank(rank) });
         }
+        let parts: Vec<(usize, usize, Vec<Run>)> =
+            parts.into_iter().map(|Part { index, at, runs, .. }| (index, at, runs)).collect();
+        self.rank = rank;
         for (index, until, runs) in parts {
             if !runs.is_empty() {
                 self.sources[index].grant = Some(Grant { until, ranks: Ranks::Runs(runs.into()) });
@@ -424,6 +423,6 @@ mod tests {
         assert!(order.grant(0).is_none());
         assert_eq!(order.end_epoch(1), first);
         order.make_round(1, Epoch(2), &gate);
-        assert!(order.frontier(0) > first);
+        assert!(order.frontiers()[0] > first);
     }
 }

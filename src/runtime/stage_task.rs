@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use crate::catalog::QueryId;
 use crate::expressions::EvaluationContext;
-use crate::operators::{Port, RowError};
+use crate::operators::{Port, Round, RowError};
 use crate::types::{ChangeBatch, Epoch, EventTime, Offset, Partition};
 
 use super::chain::{Chain, Left};
@@ -67,6 +67,13 @@ impl Worker {
         self.port = Some(port);
         self.tells_time = false;
         self.chain.give_changes(port, batch, self.context());
+    }
+
+    /// Gives rows of both inputs to the operators.
+    pub(super) fn give_round(&mut self, round: Round) {
+        (self.place, self.port) = (None, None);
+        self.tells_time = false;
+        self.chain.give_round(round, self.context());
     }
 
     /// Gives stream time to the operators.
@@ -328,6 +335,11 @@ impl StageTask {
             Some(Taken::Changes(port, batch)) => {
                 let rows = batch.len();
                 self.worker.give(port, batch);
+                rows
+            }
+            Some(Taken::Round(round)) => {
+                let rows = round.order.len();
+                self.worker.give_round(round);
                 rows
             }
             Some(Taken::Time(now)) => {

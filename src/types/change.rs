@@ -66,6 +66,35 @@ pub struct RowMeta {
     pub offset: Vec<Offset>,
     /// Headers of the triggering record, forwarded to the sink; `None` when no row has any.
     pub headers: Option<Vec<Arc<[Header]>>>,
+    /// The place of each row among all rows of a query that joins sources, which rises from row to row; `None` where
+    /// nobody asks for it.
+    pub rank: Option<Vec<u64>>,
+}
+
+impl RowMeta {
+    /// What is known of these rows, in this order; a row may occur several times.
+    #[must_use]
+    pub fn pick(&self, rows: impl Iterator<Item = usize> + Clone) -> Self {
+        Self {
+            event_time: rows.clone().map(|row| self.event_time[row]).collect(),
+            stream_time: rows.clone().map(|row| self.stream_time[row]).collect(),
+            partition: rows.clone().map(|row| self.partition[row]).collect(),
+            offset: rows.clone().map(|row| self.offset[row]).collect(),
+            headers: self.headers.as_ref().map(|headers| rows.clone().map(|row| Arc::clone(&headers[row])).collect()),
+            rank: self.rank.as_ref().map(|rank| rows.clone().map(|row| rank[row]).collect()),
+        }
+    }
+
+    fn slice(&self, rows: Range<usize>) -> Self {
+        Self {
+            event_time: self.event_time[rows.clone()].to_vec(),
+            stream_time: self.stream_time[rows.clone()].to_vec(),
+            partition: self.partition[rows.clone()].to_vec(),
+            offset: self.offset[rows.clone()].to_vec(),
+            headers: self.headers.as_ref().map(|headers| headers[rows.clone()].to_vec()),
+            rank: self.rank.as_ref().map(|rank| rank[rows].to_vec()),
+        }
+    }
 }
 
 /// A batch of changes.
@@ -140,13 +169,7 @@ impl ChangeBatch {
         if rows == (0..self.len()) {
             return self.clone();
         }
-        let meta = RowMeta {
-            event_time: self.meta.event_time[rows.clone()].to_vec(),
-            stream_time: self.meta.stream_time[rows.clone()].to_vec(),
-            partition: self.meta.partition[rows.clone()].to_vec(),
-            offset: self.meta.offset[rows.clone()].to_vec(),
-            headers: self.meta.headers.as_ref().map(|headers| headers[rows.clone()].to_vec()),
-        };
+        let meta = self.meta.slice(rows.clone());
         let ops = match &self.ops {
             Ops::Inserts => Ops::Inserts,
             Ops::Each(ops) => Ops::Each(ops[rows.clone()].to_vec()),
@@ -171,17 +194,7 @@ impl ChangeBatch {
     }
 
     fn pick(&self, rows: RecordBatch, kept: &[usize]) -> Self {
-        let meta = RowMeta {
-            event_time: kept.iter().map(|&row| self.meta.event_time[row]).collect(),
-            stream_time: kept.iter().map(|&row| self.meta.stream_time[row]).collect(),
-            partition: kept.iter().map(|&row| self.meta.partition[row]).collect(),
-            offset: kept.iter().map(|&row| self.meta.offset[row]).collect(),
-            headers: self
-                .meta
-                .headers
-                .as_ref()
-                .map(|headers| kept.iter().map(|&row| Arc::clone(&headers[row])).collect()),
-        };
+        let meta = self.meta.pick(kept.iter().copied());
         let ops = match &self.ops {
             Ops::Inserts => Ops::Inserts,
             Ops::Each(ops) => Ops::Each(kept.iter().map(|&row| ops[row]).collect()),
@@ -200,6 +213,7 @@ impl ChangeBatch {
             ("partitions", self.meta.partition.len()),
             ("offsets", self.meta.offset.len()),
             ("headers", self.meta.headers.as_ref().map_or(rows, Vec::len)),
+            ("ranks", self.meta.rank.as_ref().map_or(rows, Vec::len)),
             ("null flags", self.null_value.as_ref().map_or(rows, BooleanBuffer::len)),
         ];
         if let Some((what, len)) = lengths.iter().find(|(_, len)| *len != rows) {

@@ -473,6 +473,11 @@ impl Operator for Aggregate {
         writer.hand_over(capture);
     }
 
+    fn keeps_ranks(&self) -> bool {
+        // Windows that a row closes are not told as made by it.
+        self.emission != Emission::FinalWithLoss
+    }
+
     fn is_stateful(&self) -> bool {
         true
     }

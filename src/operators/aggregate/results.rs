@@ -43,23 +43,14 @@ impl LastRow {
             partition: vec![self.partition; rows],
             offset: vec![self.offset; rows],
             headers: self.headers.as_ref().map(|headers| vec![Arc::clone(headers); rows]),
+            rank: None,
         }
     }
 }
 
 /// The place of results that rows of `input` make: result `i` comes from row `rows[i]`.
 pub(in crate::operators) fn meta_of(input: &ChangeBatch, rows: &[u32], event_time: Vec<EventTime>) -> RowMeta {
-    let meta = &input.meta;
-    RowMeta {
-        event_time,
-        stream_time: rows.iter().map(|row| meta.stream_time[*row as usize]).collect(),
-        partition: rows.iter().map(|row| meta.partition[*row as usize]).collect(),
-        offset: rows.iter().map(|row| meta.offset[*row as usize]).collect(),
-        headers: meta
-            .headers
-            .as_ref()
-            .map(|headers| rows.iter().map(|row| Arc::clone(&headers[*row as usize])).collect()),
-    }
+    RowMeta { event_time, ..input.meta.pick(rows.iter().map(|row| *row as usize)) }
 }
 
 /// Window bounds of results.

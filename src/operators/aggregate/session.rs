@@ -496,6 +496,10 @@ impl Operator for SessionAggregate {
         self.store.remove_empty_keys();
     }
 
+    fn keeps_ranks(&self) -> bool {
+        false
+    }
+
     fn is_stateful(&self) -> bool {
         true
     }

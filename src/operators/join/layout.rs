@@ -4,16 +4,17 @@
 //!   output edge    key columns │ all left columns │ all right columns
 //! ```
 
-use datafusion::arrow::array::{Array, ArrayRef, BooleanArray, UInt32Array};
-use datafusion::arrow::compute;
+use datafusion::arrow::array::{Array, ArrayRef, BooleanArray};
 use datafusion::arrow::datatypes::SchemaRef;
 
 use crate::diagnostics::Diagnostic;
 use crate::expressions::EdgeSchema;
-use crate::operators::aggregate::{column, meta_of};
+use crate::operators::aggregate::column;
 use crate::operators::project::rows_of;
 use crate::planner::graph::{Joining, OperatorNode};
 use crate::types::{ChangeBatch, EncodedRows, EventTime, Op, Ops, RowCodec, SqlType};
+
+use super::given::Given;
 
 /// One input of a join.
 #[derive(Debug, Clone)]
@@ -105,20 +106,20 @@ impl Layout {
         })
     }
 
-    /// The results that rows of `input` made: result `i` comes from row `entries[i]`, whose key columns are `keys`.
+    /// The results that rows made: result `i` comes from entry `entries[i]`, whose key is in `keys`, key columns by
+    /// side.
     pub(super) fn results(
         &self,
-        input: &ChangeBatch,
-        keys: &[ArrayRef],
-        entries: Vec<u32>,
+        given: &Given,
+        keys: [&[ArrayRef]; 2],
+        entries: &[u32],
         sides: [Vec<ArrayRef>; 2],
         ops: Vec<Op>,
         times: Vec<EventTime>,
     ) -> ChangeBatch {
-        let meta = meta_of(input, &entries, times);
-        let (rows, entries) = (entries.len(), UInt32Array::from(entries));
-        let keys = keys.iter().map(|key| compute::take(key, &entries, None).expect("entries are rows of the batch"));
-        let columns = keys.chain(sides.into_iter().flatten()).collect();
+        let meta = given.meta(entries, times);
+        let rows = entries.len();
+        let columns = given.take(keys, entries).into_iter().chain(sides.into_iter().flatten()).collect();
         let ops = if ops.iter().all(|op| *op == Op::Insert) { Ops::Inserts } else { Ops::Each(ops) };
         ChangeBatch { rows: rows_of(&self.schema, columns, rows), ops, null_value: None, meta }
     }

@@ -4,10 +4,11 @@
 //! - rows are taken in the order in which they come, port by port as the stage decides; results leave in that order;
 //! - a result has the place of the row that made it, and the headers of its record.
 //!
-//! Reading order: [`layout`], [`side_rows`], [`stream_table`], [`tables`], [`version`], [`foreign`], [`resolve`],
+//! Reading order: [`given`], [`layout`], [`side_rows`], [`stream_table`], [`tables`], [`version`], [`foreign`], [`resolve`],
 //! [`streams`].
 
 mod foreign;
+mod given;
 mod layout;
 mod resolve;
 mod side_rows;

@@ -1,13 +1,14 @@
 //! A stream with a table: each row of the stream meets the table's row of the moment.
 
-use datafusion::arrow::array::{ArrayRef, BooleanArray, UInt32Array};
+use datafusion::arrow::array::{ArrayRef, UInt32Array};
 use datafusion::arrow::compute;
 
-use crate::operators::{Capture, Operator, Output, Port, RestoreError, Step};
+use crate::operators::{Capture, Operator, Output, Port, RestoreError, Round, Step};
 use crate::planner::graph::JoinKind;
-use crate::state::StateRow;
+use crate::state::{KeyBatch, StateRow};
 use crate::types::{ChangeBatch, Op};
 
+use super::given::{Given, LEFT, RIGHT};
 use super::layout::{Layout, SideResults};
 use super::side_rows::{Side, SideRows};
 
@@ -37,66 +38,89 @@ impl StreamTableJoin {
         Self { kind, layout, table }
     }
 
-    /// The table has changed.
-    fn keep(&mut self, input: &ChangeBatch) {
-        let side = &self.layout.right;
-        let keys = self.table.keys(side.key_columns(input), input.len());
-        let rows = side.codec.encode(input.rows.columns(), input.len());
-        for entry in 0..input.len() {
-            let row = match input.ops.get(entry) {
-                Op::UpdateBefore => continue,
-                Op::Insert | Op::UpdateAfter => rows.get(entry),
-                Op::Delete => &[],
-            };
-            self.table.set(&keys, entry as u32, row, input.meta.event_time[entry]);
-        }
-    }
-
-    /// Rows of the stream look the table up.
-    fn probe(&self, input: &ChangeBatch) -> ChangeBatch {
-        let side = &self.layout.left;
-        let key_columns = side.key_columns(input);
-        let keyed = side.with_key(input);
-        let lookups = match &keyed {
-            None => key_columns.clone(),
-            Some(keyed) => key_columns
-                .iter()
-                .map(|column| compute::filter(column, keyed).expect("one boolean a row"))
-                .collect::<Vec<ArrayRef>>(),
-        };
-        let count = keyed.as_ref().map_or(input.len(), BooleanArray::true_count);
-        let keys = self.table.keys(lookups, count);
-        let (mut entries, mut found) = (Vec::with_capacity(input.len()), SideResults::default());
-        let mut next = 0;
-        for entry in 0..input.len() {
-            let mut row = None;
-            if keyed.as_ref().is_none_or(|keyed| keyed.value(entry)) {
-                row = self.table.get(&keys, next);
-                next += 1;
-            }
-            let is_kept = row.is_some() || (self.kind == JoinKind::Left && !input.is_null_row(entry));
-            if is_kept {
-                found.push(row.map(|(row, _)| row), &self.layout.right);
-                entries.push(entry as u32);
+    /// Rows of the table are kept, rows of the stream look them up.
+    fn join(&mut self, given: &Given) -> Option<ChangeBatch> {
+        let Self { kind, layout, table } = self;
+        let lookups = given.side(LEFT).map(|input| Lookups::new(layout, table, input));
+        let changes = given.side(RIGHT).map(|input| {
+            let keys = table.keys(layout.right.key_columns(input), input.len());
+            (keys, layout.right.codec.encode(input.rows.columns(), input.len()), input)
+        });
+        let (mut entries, mut found) = (Vec::with_capacity(given.entries(LEFT).len()), SideResults::default());
+        for place in 0..given.len() {
+            let entry = given.entry(place);
+            match (given.row(entry), &lookups, &changes) {
+                ((LEFT, row), Some(lookups), _) => {
+                    let kept = lookups.entry(row).and_then(|lookup| table.get(&lookups.keys, lookup));
+                    if kept.is_some() || (*kind == JoinKind::Left && !lookups.input.is_null_row(row)) {
+                        found.push(kept.map(|(kept, _)| kept), &layout.right);
+                        entries.push(entry);
+                    }
+                }
+                ((_, row), _, Some((keys, rows, input))) => {
+                    let kept = match input.ops.get(row) {
+                        Op::UpdateBefore => continue,
+                        Op::Insert | Op::UpdateAfter => rows.get(row),
+                        Op::Delete => &[],
+                    };
+                    table.set(keys, row as u32, kept, input.meta.event_time[row]);
+                }
+                _ => {}
             }
         }
+        let Lookups { input, key_columns, .. } = lookups?;
         let picks = UInt32Array::from(entries.clone());
         let pick = |column: &ArrayRef| compute::take(column, &picks, None).expect("entries are rows of the batch");
         let left = input.rows.columns().iter().map(pick).collect();
-        let right = found.columns(&self.layout.right);
+        let right = found.columns(&layout.right);
         let times = entries.iter().map(|entry| input.meta.event_time[*entry as usize]).collect();
         let ops = vec![Op::Insert; entries.len()];
-        self.layout.results(input, &key_columns, entries, [left, right], ops, times)
+        Some(layout.results(given, [&key_columns, &key_columns], &entries, [left, right], ops, times))
+    }
+}
+
+/// Rows of the stream, ready to look up.
+struct Lookups<'a> {
+    input: &'a ChangeBatch,
+    key_columns: Vec<ArrayRef>,
+    /// The keys of the rows that have one.
+    keys: KeyBatch,
+    /// Which of them a row has; `None` if all rows have one.
+    by_row: Option<Vec<Option<u32>>>,
+}
+
+impl<'a> Lookups<'a> {
+    fn new(layout: &Layout, table: &SideRows, input: &'a ChangeBatch) -> Self {
+        let key_columns = layout.left.key_columns(input);
+        let Some(keyed) = layout.left.with_key(input) else {
+            let keys = table.keys(key_columns.clone(), input.len());
+            return Self { input, key_columns, keys, by_row: None };
+        };
+        let filter = |column: &ArrayRef| compute::filter(column, &keyed).expect("one boolean a row");
+        let keys = table.keys(key_columns.iter().map(filter).collect(), keyed.true_count());
+        let mut next = 0..;
+        let by_row = keyed.values().iter().map(|is_keyed| if is_keyed { next.next() } else { None }).collect();
+        Self { input, key_columns, keys, by_row: Some(by_row) }
+    }
+
+    /// The key that a row looks up.
+    fn entry(&self, row: usize) -> Option<usize> {
+        self.by_row.as_ref().map_or(Some(row), |by_row| by_row[row].map(|entry| entry as usize))
     }
 }
 
 impl Operator for StreamTableJoin {
     fn on_changes(&mut self, port: Port, input: ChangeBatch, out: &mut Output) -> Step {
-        if port == Port(0) {
-            out.emit(self.probe(&input));
-        } else {
-            self.keep(&input);
-        }
+        self.join(&Given::of(port, input)).into_iter().for_each(|results| out.emit(results));
+        Step::Done
+    }
+
+    fn takes_rounds(&self) -> bool {
+        true
+    }
+
+    fn on_round(&mut self, round: Round, out: &mut Output) -> Step {
+        self.join(&Given::round(round)).into_iter().for_each(|results| out.emit(results));
         Step::Done
     }
 

@@ -1,10 +1,11 @@
 //! Two tables on their primary keys.
 
-use crate::operators::{Capture, Operator, Output, Port, RestoreError, Step};
+use crate::operators::{Capture, Operator, Output, Port, RestoreError, Round, Step};
 use crate::planner::graph::{Encoding, JoinKind};
 use crate::state::StateRow;
 use crate::types::{ChangeBatch, Op};
 
+use super::given::{Given, LEFT, RIGHT};
 use super::layout::{Layout, SideResults};
 use super::side_rows::{Side, SideRows};
 
@@ -77,13 +78,21 @@ impl TableJoin {
         }
     }
 
-    fn join(&mut self, own_side: Side, input: &ChangeBatch) -> ChangeBatch {
-        let side = if own_side == Side::Left { &self.layout.left } else { &self.layout.right };
-        let key_columns = side.key_columns(input);
-        let keys = self.left.keys(key_columns.clone(), input.len());
-        let rows = side.codec.encode(input.rows.columns(), input.len());
+    fn join(&mut self, given: &Given) -> ChangeBatch {
+        let prepare = |side: usize| {
+            let (layout, input) =
+                (if side == LEFT { &self.layout.left } else { &self.layout.right }, given.side(side)?);
+            let key_columns = layout.key_columns(input);
+            let keys = self.left.keys(key_columns.clone(), input.len());
+            Some((key_columns, keys, layout.codec.encode(input.rows.columns(), input.len())))
+        };
+        let prepared = [LEFT, RIGHT].map(prepare);
         let mut results = Results::default();
-        for (entry, at) in (0_u32..).zip(0..input.len()) {
+        for place in 0..given.len() {
+            let entry = given.entry(place);
+            let ((side, at), (input, _)) = (given.row(entry), given.batch(entry));
+            let own_side = if side == LEFT { Side::Left } else { Side::Right };
+            let Some((_, keys, rows)) = &prepared[side] else { continue };
             let new = match input.ops.get(at) {
                 Op::UpdateBefore => continue,
                 Op::Insert | Op::UpdateAfter => Some(rows.get(at)),
@@ -91,7 +100,7 @@ impl TableJoin {
             };
             let (own, other) =
                 if own_side == Side::Left { (&self.left, &self.right) } else { (&self.right, &self.left) };
-            let (old, other) = (own.get(&keys, at).map(|(row, _)| row), other.get(&keys, at));
+            let (old, other) = (own.get(keys, at).map(|(row, _)| row), other.get(keys, at));
             let own_time = input.meta.event_time[at];
             let time = other.map_or(own_time, |(_, time)| time.max(own_time));
             let other = other.map(|(row, _)| row);
@@ -122,17 +131,26 @@ impl TableJoin {
                 (false, false) => {}
             }
             let own = if own_side == Side::Left { &mut self.left } else { &mut self.right };
-            own.set(&keys, entry, new.unwrap_or_default(), own_time);
+            own.set(keys, at as u32, new.unwrap_or_default(), own_time);
         }
         let sides = [results.left.columns(&self.layout.left), results.right.columns(&self.layout.right)];
-        self.layout.results(input, &key_columns, results.entries, sides, results.ops, results.times)
+        let keys = prepared.each_ref().map(|prepared| prepared.as_ref().map_or(&[][..], |(columns, ..)| &columns[..]));
+        self.layout.results(given, keys, &results.entries, sides, results.ops, results.times)
     }
 }
 
 impl Operator for TableJoin {
     fn on_changes(&mut self, port: Port, input: ChangeBatch, out: &mut Output) -> Step {
-        let side = if port == Port(0) { Side::Left } else { Side::Right };
-        out.emit(self.join(side, &input));
+        out.emit(self.join(&Given::of(port, input)));
+        Step::Done
+    }
+
+    fn takes_rounds(&self) -> bool {
+        true
+    }
+
+    fn on_round(&mut self, round: Round, out: &mut Output) -> Step {
+        out.emit(self.join(&Given::round(round)));
         Step::Done
     }
 

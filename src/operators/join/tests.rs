@@ -7,7 +7,7 @@ use datafusion::arrow::datatypes::Int64Type;
 
 use crate::expressions::{EdgeColumn, EdgeSchema};
 use crate::operators::batch_text::batch;
-use crate::operators::{Checked, Operator, Output, Port};
+use crate::operators::{Checked, Operator, Output, Port, Round};
 use crate::planner::graph::{Encoding, JoinKind, JoinMethod, Joining, OperatorKind, OperatorNode};
 use crate::types::{ChangeBatch, Op, SqlType};
 
@@ -145,4 +145,73 @@ fn outer_joins_of_tables_keep_their_side() {
             ("L - a 0 @5", ""),
         ],
     );
+}
+
+/// Gives an operator slices, or the round that they are of; gives what it says, with the ranks.
+fn said(mut operator: Box<dyn Operator>, slices: Vec<(Port, ChangeBatch)>, round: Option<Round>) -> Vec<String> {
+    let mut out = Output::default();
+    match round {
+        Some(round) => {
+            operator.on_round(round, &mut out);
+        }
+        None => slices.into_iter().for_each(|(port, batch)| {
+            operator.on_changes(port, batch, &mut out);
+        }),
+    }
+    let lines = |batch: &ChangeBatch| {
+        let ranks = batch.meta.rank.clone().unwrap();
+        let rows = (0..batch.len()).zip(ranks);
+        rows.map(|(row, rank)| format!("{} {rank} {}", text(&batch.slice(row..row + 1)), batch.meta.offset[row]))
+            .collect()
+    };
+    out.batches.iter().flat_map(|batch| -> Vec<String> { lines(batch) }).collect()
+}
+
+#[test]
+fn a_round_gives_what_its_rows_give_one_by_one() {
+    for seed in 0..300 {
+        let mut chance = fastrand::Rng::with_seed(seed);
+        let tables = |chance: &mut fastrand::Rng| {
+            let kinds = [JoinKind::Inner, JoinKind::Left, JoinKind::Right, JoinKind::Full];
+            let encoding = if chance.bool() { Encoding::Upsert } else { Encoding::Changelog };
+            (kinds[chance.usize(0..4)], JoinMethod::Tables, encoding)
+        };
+        let (kind, method, encoding) = match chance.bool() {
+            true => (
+                if chance.bool() { JoinKind::Inner } else { JoinKind::Left },
+                JoinMethod::StreamTable,
+                Encoding::Append,
+            ),
+            false => tables(&mut chance),
+        };
+        let mut sides: [Vec<(usize, String)>; 2] = Default::default();
+        let mut order: Vec<usize> = (0..chance.usize(2..40)).map(|_| chance.usize(0..2)).collect();
+        order.extend([0, 1]);
+        for (nth, side) in order.iter().enumerate() {
+            let is_stream = *side == 0 && method == JoinMethod::StreamTable;
+            let op = if !is_stream && chance.u8(0..4) == 0 { "-" } else { "+" };
+            let value = if is_stream && chance.u8(0..5) == 0 { "null".to_owned() } else { nth.to_string() };
+            sides[*side].push((nth, format!("{op} k{} {value} @{}", chance.u8(0..3), chance.u8(0..9))));
+        }
+        let inputs = sides.each_ref().map(|rows| {
+            let lines: Vec<&str> = rows.iter().map(|(_, line)| line.as_str()).collect();
+            let mut input = batch(&lines.join("; "));
+            input.meta.rank = Some(rows.iter().map(|(nth, _)| *nth as u64).collect());
+            input
+        });
+        let mut next = [0, inputs[0].len() as u32];
+        let order = order
+            .iter()
+            .map(|side| {
+                let entry = next[*side];
+                next[*side] += 1;
+                entry
+            })
+            .collect();
+        let round = Round { inputs, order };
+        let slices = round.slices();
+        let expected = said(operator(kind, method.clone(), encoding), slices, None);
+        let found = said(operator(kind, method.clone(), encoding), vec![], Some(round));
+        assert_eq!(found, expected, "seed {seed}: {kind:?} {method:?} {encoding:?}");
+    }
 }

@@ -115,6 +115,7 @@ fn batch_of(changes: &[(String, Change)]) -> ChangeBatch {
             partition: changes.iter().map(|(_, change)| change.partition).collect(),
             offset: changes.iter().map(|(_, change)| change.offset).collect(),
             headers: None,
+            rank: None,
         },
     }
 }

@@ -81,6 +81,7 @@ fn table() -> (Arc<Source>, Snapshot) {
         partition: vec![Partition(0); rows.len()],
         offset: vec![Offset(0); rows.len()],
         headers: None,
+        rank: None,
     };
     let batch = RecordBatch::try_new(shape.input.schema.arrow(), columns).unwrap();
     let changes = ChangeBatch { rows: batch, ops: Ops::Inserts, null_value: None, meta };

@@ -106,6 +106,7 @@ fn batch(edge_columns: &[(&str, SqlType)], columns: Vec<ArrayRef>, ops: Vec<Op>,
             partition: vec![Partition(0); rows],
             offset: (0..).map(Offset).take(rows).collect(),
             headers: None,
+            rank: None,
         },
     }
 }

@@ -1,8 +1,6 @@
 //! When rows of two streams meet, and how long they wait for each other.
 
-/// Left and right side, as places in pairs.
-pub(super) const LEFT: usize = 0;
-pub(super) const RIGHT: usize = 1;
+use crate::operators::join::given::LEFT;
 
 /// The WITHIN clause: l and r meet if `l - before <= r <= l + after`. Times in milliseconds, none negative.
 #[derive(Debug, Clone, Copy)]

@@ -13,14 +13,14 @@ mod waiting;
 use std::collections::BTreeSet;
 
 use crate::operators::aggregate::{LastRow, MAX_ROWS};
-use crate::operators::{Capture, Operator, Output, Port, RestoreError, Step, StreamTime};
+use crate::operators::{Capture, Operator, Output, Port, RestoreError, Round, Step, StreamTime};
 use crate::planner::graph::JoinKind;
 use crate::state::{GroupTable, KeyBatch, Slot, StateRow};
 use crate::types::{ChangeBatch, EncodedRows};
 
+use super::given::{Given, LEFT, RIGHT};
 use super::layout::Layout;
 pub(super) use meeting::Meeting;
-use meeting::{LEFT, RIGHT};
 use results::{Cause, Found, What};
 use state_rows::StateWriter;
 use store::{KeyPlace, RowRef, StreamStore};
@@ -71,17 +71,22 @@ pub(super) struct StreamJoin {
     told: usize,
 }
 
-/// A batch under way.
+/// Rows under way.
 #[derive(Debug)]
 struct Work {
-    side: usize,
-    input: ChangeBatch,
+    given: Given,
+    sides: [SideWork; 2],
+    next: usize,
+}
+
+/// The rows of one side under way.
+#[derive(Debug, Default)]
+struct SideWork {
     rows: EncodedRows,
     /// Where to look for partners of each row: the later segment first.
     candidates: Vec<[Option<KeyPlace>; 2]>,
     /// Where each row is kept; `None` if it is too late to be found.
     places: Vec<Option<KeyPlace>>,
-    next: usize,
 }
 
 impl StreamJoin {
@@ -105,22 +110,35 @@ impl StreamJoin {
         }
     }
 
-    /// Hashes the keys of a batch and finds all that its rows will look at.
-    fn begin(&mut self, side: usize, input: ChangeBatch) -> Option<Work> {
-        let layout = if side == LEFT { &self.layout.left } else { &self.layout.right };
-        let input = match layout.with_key(&input) {
-            Some(keyed) => input.filter(&keyed).expect("one boolean a row"),
-            None => input,
-        };
-        if input.is_empty() {
+    /// Hashes the keys of rows and finds all that they will look at.
+    fn begin(&mut self, mut given: Given) -> Option<Work> {
+        for side in [LEFT, RIGHT] {
+            let layout = if side == LEFT { &self.layout.left } else { &self.layout.right };
+            if let Some(keyed) = given.side(side).and_then(|input| layout.with_key(input)) {
+                given = given.filter(side, &keyed);
+            }
+        }
+        if given.len() == 0 {
             return None;
         }
-        let keys = self.store.table.keys(layout.key_columns(&input), input.len());
-        let rows = layout.codec.encode(input.rows.columns(), input.len());
-        self.last_row = LastRow::of(&input);
-        let places = self.place(side, &input, &keys);
-        let candidates = self.candidates(side, &input, &keys, &places);
-        Some(Work { side, input, rows, candidates, places, next: 0 })
+        self.last_row = LastRow::of(&given.last());
+        let mut sides: [SideWork; 2] = Default::default();
+        let mut keys = [None, None];
+        // Both sides have places before anybody looks for partners there.
+        for side in [LEFT, RIGHT] {
+            let layout = if side == LEFT { &self.layout.left } else { &self.layout.right };
+            let Some(input) = given.side(side) else { continue };
+            let of_side = self.store.table.keys(layout.key_columns(input), input.len());
+            sides[side].rows = layout.codec.encode(input.rows.columns(), input.len());
+            sides[side].places = self.place(side, input, &of_side);
+            keys[side] = Some(of_side);
+        }
+        for side in [LEFT, RIGHT] {
+            if let (Some(input), Some(keys)) = (given.side(side), &keys[side]) {
+                sides[side].candidates = self.candidates(side, input, keys, &sides[side].places);
+            }
+        }
+        Some(Work { given, sides, next: 0 })
     }
 
     /// Where each row is kept.
@@ -176,10 +194,11 @@ impl StreamJoin {
     }
 
     /// Takes one row: what its stream time ends leaves first, then its pairs, or it alone.
-    fn take(&mut self, work: &Work, row: usize, matches: &mut Vec<RowRef>) {
-        let Work { side, input, rows, candidates, places, .. } = work;
-        let (own, other, entry) = (*side, 1 - *side, row as u32);
-        let time = input.meta.event_time[row].0;
+    fn take(&mut self, work: &Work, entry: u32, matches: &mut Vec<RowRef>) {
+        let (own, row) = work.given.row(entry);
+        let (input, _) = work.given.batch(entry);
+        let SideWork { rows, candidates, places } = &work.sides[own];
+        let (other, time) = (1 - own, input.meta.event_time[row].0);
         self.store.advance(own, time);
         self.advance_time(input.meta.stream_time[row].0, entry);
         let (from, to) = self.meeting.range(own, time);
@@ -252,7 +271,7 @@ impl StreamJoin {
         let results = &self.found[self.told..until];
         if !results.is_empty() {
             let cause = match &self.work {
-                Some(work) => Cause::Rows(work.side, &work.input),
+                Some(work) => Cause::Rows(&work.given),
                 None => Cause::Time(&self.last_row, self.now),
             };
             out.emit(results::batch(&self.layout, &self.store, &cause, results));
@@ -263,7 +282,7 @@ impl StreamJoin {
         }
         self.found.clear();
         self.told = 0;
-        if self.work.as_ref().is_some_and(|work| work.next < work.input.len()) {
+        if self.work.as_ref().is_some_and(|work| work.next < work.given.len()) {
             return Step::More;
         }
         self.work = None;
@@ -275,15 +294,25 @@ impl StreamJoin {
 impl Operator for StreamJoin {
     fn on_changes(&mut self, port: Port, input: ChangeBatch, out: &mut Output) -> Step {
         self.writer.begin();
-        self.work = self.begin(if port == Port(0) { LEFT } else { RIGHT }, input);
+        self.work = self.begin(Given::of(port, input));
+        self.resume(out)
+    }
+
+    fn takes_rounds(&self) -> bool {
+        true
+    }
+
+    fn on_round(&mut self, round: Round, out: &mut Output) -> Step {
+        self.writer.begin();
+        self.work = self.begin(Given::round(round));
         self.resume(out)
     }
 
     fn resume(&mut self, out: &mut Output) -> Step {
         if let Some(mut work) = self.work.take() {
             let mut matches = Vec::new();
-            while self.found.len() < MAX_ROWS && work.next < work.input.len() {
-                self.take(&work, work.next, &mut matches);
+            while self.found.len() < MAX_ROWS && work.next < work.given.len() {
+                self.take(&work, work.given.entry(work.next), &mut matches);
                 work.next += 1;
             }
             self.work = Some(work);

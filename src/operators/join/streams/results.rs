@@ -3,18 +3,19 @@
 use datafusion::arrow::array::{ArrayRef, UInt32Array};
 use datafusion::arrow::compute;
 
-use crate::operators::aggregate::{LastRow, meta_of};
+use crate::operators::aggregate::LastRow;
+use crate::operators::join::given::Given;
 use crate::operators::join::layout::{Layout, SideLayout};
 use crate::operators::project::rows_of;
 use crate::types::{ChangeBatch, EventTime, Ops};
 
-use super::meeting::{LEFT, RIGHT};
 use super::store::{RowRef, StreamStore};
+use crate::operators::join::given::{LEFT, RIGHT};
 
 /// A result under construction.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Found {
-    /// The row of the batch under way that makes it.
+    /// The entry under way that makes it.
     pub(super) entry: u32,
     pub(super) time: i64,
     pub(super) what: What,
@@ -33,22 +34,28 @@ pub(super) enum What {
 
 /// Where a side's row comes from.
 enum Origin {
-    Batch(u32),
+    Batch(usize),
     Store(RowRef),
     Absent,
 }
 
-/// What made the results: rows of a batch of one side, or time alone.
+/// What made the results: rows, or time alone.
 pub(super) enum Cause<'a> {
-    Rows(usize, &'a ChangeBatch),
+    Rows(&'a Given),
     Time(&'a LastRow, i64),
 }
 
 impl Found {
-    /// Where the row of `side` comes from, in a batch of side `own`.
-    fn origin(&self, side: usize, own: Option<usize>) -> Origin {
+    /// Where the row of `side` comes from.
+    fn origin(&self, side: usize, cause: &Cause<'_>) -> Origin {
+        let own = match cause {
+            Cause::Rows(given) => Some(given.row(self.entry)),
+            Cause::Time(..) => None,
+        };
         match self.what {
-            What::Pair(_) | What::Alone if own == Some(side) => Origin::Batch(self.entry),
+            What::Pair(_) | What::Alone if own.is_some_and(|(own, _)| own == side) => {
+                Origin::Batch(own.map_or(0, |(_, row)| row))
+            }
             What::Pair(other) => Origin::Store(other),
             What::Waited(of, row) if of == side => Origin::Store(row),
             What::Alone | What::Waited(..) => Origin::Absent,
@@ -69,9 +76,9 @@ pub(super) fn batch(layout: &Layout, store: &StreamStore, cause: &Cause<'_>, fou
         .collect();
     let times = found.iter().map(|found| EventTime(found.time)).collect();
     let meta = match cause {
-        Cause::Rows(_, input) => {
+        Cause::Rows(given) => {
             let entries: Vec<u32> = found.iter().map(|found| found.entry).collect();
-            meta_of(input, &entries, times)
+            given.meta(&entries, times)
         }
         Cause::Time(last, now) => last.meta(times, EventTime(*now)),
     };
@@ -82,19 +89,16 @@ pub(super) fn batch(layout: &Layout, store: &StreamStore, cause: &Cause<'_>, fou
 /// The columns of one side.
 fn columns(layout: &SideLayout, store: &StreamStore, cause: &Cause<'_>, side: usize, found: &[Found]) -> Vec<ArrayRef> {
     let own = match cause {
-        Cause::Rows(own, input) if *own == side => Some(*input),
-        _ => None,
-    };
-    let own_side = match cause {
-        Cause::Rows(own, _) => Some(*own),
+        Cause::Rows(given) => given.side(side),
         Cause::Time(..) => None,
     };
-    let origins = || found.iter().map(|found| found.origin(side, own_side));
+    let origins = || found.iter().map(|found| found.origin(side, cause));
     if let Some(input) = own
-        && found.iter().all(|found| !matches!(found.what, What::Waited(..)))
+        && origins().all(|origin| matches!(origin, Origin::Batch(_)))
     {
-        let entries = UInt32Array::from_iter_values(found.iter().map(|found| found.entry));
-        let take = |column: &ArrayRef| compute::take(column, &entries, None).expect("entries are rows of the batch");
+        let row = |origin| if let Origin::Batch(row) = origin { row as u32 } else { 0 };
+        let rows = UInt32Array::from_iter_values(origins().map(row));
+        let take = |column: &ArrayRef| compute::take(column, &rows, None).expect("rows of the batch");
         return input.rows.columns().iter().map(take).collect();
     }
     // NULL in every column.
@@ -109,7 +113,7 @@ fn columns(layout: &SideLayout, store: &StreamStore, cause: &Cause<'_>, side: us
     let mut next_stored = 0..;
     let picks: Vec<(usize, usize)> = origins()
         .map(|origin| match origin {
-            Origin::Batch(entry) => (0, entry as usize),
+            Origin::Batch(row) => (0, row),
             Origin::Store(_) | Origin::Absent => (1, next_stored.next().unwrap_or_default()),
         })
         .collect();
@@ -121,11 +125,7 @@ fn columns(layout: &SideLayout, store: &StreamStore, cause: &Cause<'_>, side: us
 
 /// The key of whichever side is there.
 fn key_column(left: &ArrayRef, right: &ArrayRef, cause: &Cause<'_>, found: &[Found]) -> ArrayRef {
-    let own = match cause {
-        Cause::Rows(own, _) => Some(*own),
-        Cause::Time(..) => None,
-    };
-    let has = |side: usize| found.iter().map(move |found| !matches!(found.origin(side, own), Origin::Absent));
+    let has = |side: usize| found.iter().map(move |found| !matches!(found.origin(side, cause), Origin::Absent));
     if has(LEFT).all(|has| has) {
         return ArrayRef::clone(left);
     }

@@ -25,8 +25,8 @@ use crate::operators::{Capture, RestoreError};
 use crate::state::{GroupNumber, Slot, StateRow};
 use crate::types::{EncodedRows, NotARow};
 
-use super::meeting::{LEFT, RIGHT};
 use super::store::{KeyPlace, RowRef, StreamStore};
+use crate::operators::join::given::{LEFT, RIGHT};
 use crate::operators::join::layout::SideLayout;
 
 const VERSION: u8 = 1;

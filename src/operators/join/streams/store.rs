@@ -21,8 +21,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::state::{GroupNumber, GroupTable, KeyBatch};
 
-use super::meeting::{LEFT, Meeting, RIGHT};
+use super::meeting::Meeting;
 use super::state_rows::{Chunk, Gone};
+use crate::operators::join::given::{LEFT, RIGHT};
 
 /// No row.
 const NONE: u32 = u32::MAX;

@@ -9,10 +9,10 @@ use proptest::prelude::*;
 use proptest::test_runner::Config;
 
 use super::Meeting;
-use super::meeting::{LEFT, RIGHT};
 use crate::expressions::{EdgeColumn, EdgeSchema};
 use crate::operators::batch_text::batch;
-use crate::operators::{Capture, Checked, Operator, Output, Port, RestoreError, Step};
+use crate::operators::join::given::{LEFT, RIGHT};
+use crate::operators::{Capture, Checked, Operator, Output, Port, RestoreError, Round, Step};
 use crate::planner::graph::{Encoding, JoinKind, JoinMethod, Joining, OperatorKind, OperatorNode};
 use crate::state::StateRow;
 use crate::types::{ChangeBatch, EventTime, SqlType};
@@ -58,6 +58,41 @@ impl Run {
 
     /// Gives rows of one side with these stream times; a key `null` is NULL.
     fn rows_at(&mut self, side: usize, text: &str, stream_times: &[i64]) {
+        let input = self.input(text, stream_times);
+        let mut out = Output::default();
+        let mut step = self.operator.on_changes(Port(side), input, &mut out);
+        while step == Step::More {
+            step = self.operator.resume(&mut out);
+        }
+        self.said(&out);
+    }
+
+    /// Gives rows of both sides at once, each with its side and stream time.
+    fn round(&mut self, rows: &[(usize, String, i64)]) {
+        let of_side = |side: usize| rows.iter().filter(move |row| row.0 == side);
+        let inputs = [LEFT, RIGHT].map(|side| {
+            let lines: Vec<&str> = of_side(side).map(|(_, line, _)| line.as_str()).collect();
+            let times: Vec<i64> = of_side(side).map(|(.., time)| *time).collect();
+            self.input(&lines.join("; "), &times)
+        });
+        let mut next = [0, inputs[LEFT].len() as u32];
+        let order = rows
+            .iter()
+            .map(|(side, ..)| {
+                let entry = next[*side];
+                next[*side] += 1;
+                entry
+            })
+            .collect();
+        let mut out = Output::default();
+        let mut step = self.operator.on_round(Round { inputs, order }, &mut out);
+        while step == Step::More {
+            step = self.operator.resume(&mut out);
+        }
+        self.said(&out);
+    }
+
+    fn input(&mut self, text: &str, stream_times: &[i64]) -> ChangeBatch {
         let mut input = batch(text);
         let keys = input.rows.column(0).as_string::<i32>().iter();
         let keys: StringArray = keys.map(|key| key.filter(|key| *key != "null")).collect();
@@ -67,12 +102,7 @@ impl Run {
             *stamp = EventTime(*time);
             self.stream_time = self.stream_time.max(*time);
         }
-        let mut out = Output::default();
-        let mut step = self.operator.on_changes(Port(side), input, &mut out);
-        while step == Step::More {
-            step = self.operator.resume(&mut out);
-        }
-        self.said(&out);
+        input
     }
 
     /// Gives rows of one side; stream time is the largest time so far.
@@ -439,6 +469,7 @@ proptest! {
         lag in prop_oneof![3 => Just(0_i64), 1 => Just(700), 1 => Just(5000)],
         cuts in prop::collection::vec((1_usize..12, 0_u8..4), 1..60),
         compacts in any::<bool>(),
+        in_rounds in any::<bool>(),
     ) {
         let mut oracle = Oracle {
             kind, meeting, rows: Default::default(), waiting: vec![], latest: [i64::MIN; 2], now: i64::MIN, out: vec![],
@@ -446,12 +477,17 @@ proptest! {
         let mut run = Run::new(kind, meeting);
         run.compacts = compacts;
         let mut now = i64::MIN;
-        let mut pending: (usize, Vec<String>, Vec<i64>) = (LEFT, vec![], vec![]);
-        let give = |run: &mut Run, pending: &mut (usize, Vec<String>, Vec<i64>)| {
-            if !pending.1.is_empty() {
-                run.rows_at(pending.0, &pending.1.join("; "), &pending.2);
-                pending.1.clear();
-                pending.2.clear();
+        let mut pending: Vec<(usize, String, i64)> = vec![];
+        let give = |run: &mut Run, pending: &mut Vec<(usize, String, i64)>| {
+            let rows = std::mem::take(pending);
+            if in_rounds && rows.iter().any(|row| row.0 == LEFT) && rows.iter().any(|row| row.0 == RIGHT) {
+                run.round(&rows);
+                return;
+            }
+            for rows in rows.chunk_by(|one, other| one.0 == other.0) {
+                let lines: Vec<&str> = rows.iter().map(|(_, line, _)| line.as_str()).collect();
+                let times: Vec<i64> = rows.iter().map(|(.., time)| *time).collect();
+                run.rows_at(rows[0].0, &lines.join("; "), &times);
             }
         };
         let mut cut = cuts.iter().cycle();
@@ -459,18 +495,13 @@ proptest! {
         for event in events {
             match event {
                 Event::Row { side, key, value, time } => {
-                    if pending.0 != side {
-                        give(&mut run, &mut pending);
-                        pending.0 = side;
-                    }
                     if let (Some(key), Some(value)) = (key, value) {
                         now = now.max(time - lag);
                         oracle.row(side, key, value, time, now);
                     }
                     let key = key.map_or("null".to_owned(), |key| format!("k{key}"));
                     let value = value.map_or("null".to_owned(), |value| value.to_string());
-                    pending.1.push(format!("+ {key} {value} @{time}"));
-                    pending.2.push(now);
+                    pending.push((side, format!("+ {key} {value} @{time}"), now));
                 }
                 Event::Time(time) => {
                     give(&mut run, &mut pending);
