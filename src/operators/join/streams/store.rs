@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Time is cut into segments. A segment has a hash table of the keys of both sides, so a row that is kept has found its
-//! candidates with it; the rows of a key and side are linked from the newest to the oldest, by time. A segment that is
-//! over goes as a whole: no row of it is looked at.
+//! candidates with it; the rows of a key and side are linked from the newest to the oldest, by time, or in a tree by time
+//! once many newer ones had to be passed over. A segment that is over goes as a whole: no row of it is looked at.
 //!
 //! Invariants:
 //! - a row is found while its time is larger than the time that its side has reached, less the retention
@@ -27,6 +27,12 @@ use crate::operators::join::given::{LEFT, RIGHT};
 
 /// No row.
 const NONE: u32 = u32::MAX;
+
+/// How many newer rows of its key a row is looked for behind before the key's rows are put in order.
+const MOST_PASSED: u32 = 32;
+
+/// What a row takes more when the rows of its key are in order.
+const ORDERED_BYTES: usize = 24;
 
 /// Set in [`Row::marks`] while the row waits for a partner.
 const WAITING: u8 = 1;
@@ -75,6 +81,8 @@ pub(super) struct SideSegment {
     pub(super) matched: Vec<u32>,
     /// What was handed over and has to be taken back when the segment is over.
     pub(super) chunks: Vec<Chunk>,
+    /// The rows of keys whose rows come far out of order, by time and number; their links are of no meaning.
+    ordered: BTreeMap<GroupNumber, BTreeSet<(i64, u32)>>,
 }
 
 impl SideSegment {
@@ -84,7 +92,22 @@ impl SideSegment {
     }
 
     fn size_bytes(&self) -> usize {
-        self.rows.len() * size_of::<Row>() + self.data.len()
+        let ordered: usize = self.ordered.values().map(BTreeSet::len).sum();
+        self.rows.len() * size_of::<Row>() + self.data.len() + ordered * ORDERED_BYTES
+    }
+
+    /// Has the rows of a key ordered, which are linked from the newest one; gives the bytes that this takes.
+    fn put_in_order(&mut self, group: GroupNumber, newest: u32) -> usize {
+        if self.ordered.contains_key(&group) {
+            return 0;
+        }
+        let rows = &self.rows;
+        let next = |number: &u32| rows.get(*number as usize).map(|row| row.older).filter(|older| *older != NONE);
+        let linked = std::iter::successors(Some(newest).filter(|newest| *newest != NONE), next);
+        let ordered: BTreeSet<_> = linked.map(|number| (rows[number as usize].time, number)).collect();
+        let bytes = ordered.len() * ORDERED_BYTES;
+        self.ordered.insert(group, ordered);
+        bytes
     }
 }
 
@@ -227,17 +250,28 @@ impl StreamStore {
         if !std::mem::replace(&mut segment.is_changed, true) {
             self.changed.insert(place.segment);
         }
-        let SideSegment { rows, data, .. } = &mut segment.sides[side];
+        let SideSegment { rows, ordered, .. } = &mut segment.sides[side];
         let number = u32::try_from(rows.len()).expect("a segment has fewer than 2^32 rows");
         let newest = &mut self.newest[place.group as usize][side];
-        let (mut newer, mut older) = (NONE, *newest);
-        while older != NONE && rows[older as usize].time > time {
+        let (mut newer, mut older, mut passed) = (NONE, *newest, 0);
+        let mut is_ordered = !ordered.is_empty() && ordered.contains_key(&place.group);
+        while !is_ordered && older != NONE && rows[older as usize].time > time {
             (newer, older) = (older, rows[older as usize].older);
+            passed += 1;
+            is_ordered = passed > MOST_PASSED;
         }
-        match rows.get_mut(newer as usize) {
-            Some(newer) => newer.older = number,
-            None => *newest = number,
+        if is_ordered {
+            let newest = *newest;
+            let of_side = &mut segment.sides[side];
+            self.row_bytes += of_side.put_in_order(place.group, newest) + ORDERED_BYTES;
+            of_side.ordered.entry(place.group).or_default().insert((time, number));
+        } else {
+            match rows.get_mut(newer as usize) {
+                Some(newer) => newer.older = number,
+                None => *newest = number,
+            }
         }
+        let SideSegment { rows, data, .. } = &mut segment.sides[side];
         let len = u32::try_from(bytes.len()).expect("a row has fewer than 2^32 bytes");
         let marks = if waits { WAITING } else { 0 };
         rows.push(Row { time, start: data.len(), len, older, group: place.group, marks });
@@ -247,16 +281,31 @@ impl StreamStore {
     }
 
     /// Appends to `out` the rows of a key in a segment with times within `from..=to`, the newest first.
-    pub(super) fn matches(&self, side: usize, place: KeyPlace, (from, to): (i64, i64), out: &mut Vec<RowRef>) {
-        let rows = &self.segments[place.segment as usize].sides[side].rows;
-        if rows.is_empty() {
+    pub(super) fn matches(&mut self, side: usize, place: KeyPlace, (from, to): (i64, i64), out: &mut Vec<RowRef>) {
+        let of_side = &mut self.segments[place.segment as usize].sides[side];
+        if of_side.rows.is_empty() || from > to {
             return;
         }
-        let mut number = self.newest[place.group as usize][side];
-        while let Some(row) = rows.get(number as usize)
+        let newest = self.newest[place.group as usize][side];
+        let (mut number, mut passed) = (newest, 0);
+        let mut is_ordered = !of_side.ordered.is_empty() && of_side.ordered.contains_key(&place.group);
+        while !is_ordered && of_side.rows.get(number as usize).is_some_and(|row| row.time > to) {
+            number = of_side.rows[number as usize].older;
+            passed += 1;
+            is_ordered = passed > MOST_PASSED;
+        }
+        if is_ordered {
+            self.row_bytes += of_side.put_in_order(place.group, newest);
+            let SideSegment { rows, ordered, .. } = &*of_side;
+            let found = ordered.get(&place.group).map(|ordered| ordered.range((from, 0)..=(to, NONE)).rev());
+            let alive = found.into_iter().flatten().filter(|(_, row)| rows[*row as usize].marks & DEAD == 0);
+            out.extend(alive.map(|(_, row)| RowRef { segment: place.segment, row: *row }));
+            return;
+        }
+        while let Some(row) = of_side.rows.get(number as usize)
             && row.time >= from
         {
-            if row.time <= to && row.marks & DEAD == 0 {
+            if row.marks & DEAD == 0 {
                 out.push(RowRef { segment: place.segment, row: number });
             }
             number = row.older;
