@@ -1,4 +1,4 @@
-//! Random joins of a stream with tables, against a slow merge of the topics by the times at their heads: through
+//! Random joins of a stream, or of two, with tables, against a slow merge of the topics by the times at their heads: through
 //! statements, exchange, epochs, faults and restarts, with any number of workers and partitions.
 //!
 //! The order in which rows of different topics meet is part of the answer, so every row must be the oracle's, and for
@@ -21,8 +21,11 @@ use crate::types::{EventTime, Offset, Partition, Record, RecordBlock};
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// The stream, and the tables that may be joined to it.
-const TOPICS: [&str; 4] = ["s", "t", "u", "w"];
+/// The stream, the tables that may be joined to it, and the stream that may be joined to it before.
+const TOPICS: [&str; 5] = ["s", "t", "u", "w", "v"];
+/// The places of the streams.
+const STREAM: usize = 0;
+const OTHER_STREAM: usize = 4;
 
 /// Seeds of a test run; more by `THALWEG_SEEDS`.
 fn seeds() -> std::ops::Range<u64> {
@@ -49,6 +52,8 @@ struct Step {
 #[derive(Debug, Clone)]
 struct Case {
     partitions: i32,
+    /// How far apart rows of the other stream may lie, if that is joined first; and whether rows without one are kept.
+    within: Option<(i64, bool)>,
     steps: Vec<Step>,
     /// What is in the log together.
     phases: Vec<Vec<Row>>,
@@ -58,8 +63,9 @@ impl Case {
     fn random(chance: &mut fastrand::Rng) -> Self {
         let steps: Vec<Step> =
             (0..chance.usize(1..=3)).map(|_| Step { is_left: chance.bool(), by_key: chance.u8(..) < 170 }).collect();
-        let phases = (0..chance.usize(1..=3)).map(|_| phase(chance, steps.len())).collect();
-        Self { partitions: if chance.bool() { 1 } else { 4 }, steps, phases }
+        let within = chance.bool().then(|| (chance.i64(1..30), chance.bool()));
+        let phases = (0..chance.usize(1..=3)).map(|_| phase(chance, steps.len(), within.is_some())).collect();
+        Self { partitions: if chance.bool() { 1 } else { 4 }, within, steps, phases }
     }
 
     fn statements(&self) -> String {
@@ -69,6 +75,16 @@ impl Case {
             self.partitions
         );
         let (mut columns, mut joins) = (String::new(), String::new());
+        if let Some((within, is_left)) = self.within {
+            text += &format!(
+                "CREATE STREAM v (k STRING KEY, n BIGINT)
+                   WITH (kafka_topic='v', key_format='KAFKA', value_format='JSON', partitions={});",
+                self.partitions
+            );
+            let kind = if is_left { "LEFT JOIN" } else { "JOIN" };
+            columns = ", v.n AS vn".to_owned();
+            joins = format!(" {kind} v WITHIN {within} MILLISECONDS ON s.k = v.k");
+        }
         for (step, table) in self.steps.iter().zip(&TOPICS[1..]) {
             text += &format!(
                 "CREATE TABLE {table} (k STRING PRIMARY KEY, n BIGINT)
@@ -88,47 +104,73 @@ impl Case {
 
     /// True if the rows of a key keep their order with several workers.
     fn keeps_order(&self) -> bool {
-        self.steps.len() == 1 || self.steps.iter().all(|step| step.by_key)
+        (self.steps.len() == 1 && self.within.is_none()) || self.steps.iter().all(|step| step.by_key)
     }
 
     /// The rows of the result by key, in order.
     fn expected(&self) -> BTreeMap<Option<String>, Vec<String>> {
         let mut tables: Vec<BTreeMap<String, usize>> = vec![BTreeMap::new(); TOPICS.len()];
+        let mut kept: [Vec<&Row>; 2] = Default::default();
         let mut said: BTreeMap<Option<String>, Vec<String>> = BTreeMap::new();
         for row in self.phases.iter().flat_map(|rows| self.merged(rows)) {
-            match (&row.key, &row.value) {
-                (Some(key), Some((_, number))) if row.topic > 0 => {
-                    tables[row.topic].insert(key.clone(), *number);
+            if row.is_of_table() {
+                match (&row.key, &row.value) {
+                    (Some(key), Some((_, number))) => tables[row.topic].insert(key.clone(), *number),
+                    (Some(key), None) => tables[row.topic].remove(key),
+                    (None, _) => None,
+                };
+                continue;
+            }
+            for (stream, other) in self.pairs(row, &mut kept) {
+                let Some((column, number)) = &stream.value else { continue };
+                let mut text = format!("{{\"SN\":{number}");
+                if self.within.is_some() {
+                    let other = other.and_then(|other| other.value.as_ref());
+                    text += &format!(",\"VN\":{}", other.map_or("null".to_owned(), |(_, number)| number.to_string()));
                 }
-                (Some(key), None) if row.topic > 0 => {
-                    tables[row.topic].remove(key);
+                let time = other.map_or(stream.time, |other| other.time.max(stream.time));
+                let mut last = &None;
+                let is_kept = self.steps.iter().zip(1..).all(|(step, table)| {
+                    last = if step.by_key { &stream.key } else { column };
+                    let found = last.as_ref().and_then(|key| tables[table].get(key));
+                    let name = TOPICS[table].to_uppercase();
+                    text += &format!(",\"{name}N\":{}", found.map_or("null".to_owned(), ToString::to_string));
+                    found.is_some() || step.is_left
+                });
+                if is_kept {
+                    said.entry(last.clone()).or_default().push(format!("{text}}}@{time}"));
                 }
-                (_, Some((other, number))) if row.topic == 0 => {
-                    let mut text = format!("{{\"SN\":{number}");
-                    let mut last = &None;
-                    let is_kept = self.steps.iter().zip(1..).all(|(step, table)| {
-                        last = if step.by_key { &row.key } else { other };
-                        let found = last.as_ref().and_then(|key| tables[table].get(key));
-                        let name = TOPICS[table].to_uppercase();
-                        text += &format!(",\"{name}N\":{}", found.map_or("null".to_owned(), ToString::to_string));
-                        found.is_some() || step.is_left
-                    });
-                    if is_kept {
-                        said.entry(last.clone()).or_default().push(format!("{text}}}@{}", row.time));
-                    }
-                }
-                _ => {}
             }
         }
         said
+    }
+
+    /// What a row of a stream gives with those of the other stream that came before.
+    fn pairs<'a>(&self, row: &'a Row, kept: &mut [Vec<&'a Row>; 2]) -> Vec<(&'a Row, Option<&'a Row>)> {
+        let Some((within, is_left)) = self.within else { return vec![(row, None)] };
+        if row.key.is_none() || row.value.is_none() {
+            return vec![];
+        }
+        let own = usize::from(row.topic == OTHER_STREAM);
+        let meets = |other: &&&Row| other.key == row.key && (other.time - row.time).abs() <= within;
+        let mut partners: Vec<&Row> = kept[1 - own].iter().filter(meets).copied().collect();
+        partners.sort_by_key(|other| other.time);
+        kept[own].push(row);
+        if row.topic == OTHER_STREAM {
+            return partners.into_iter().map(|stream| (stream, Some(row))).collect();
+        }
+        if partners.is_empty() && is_left {
+            return vec![(row, None)];
+        }
+        partners.into_iter().map(|other| (row, Some(other))).collect()
     }
 
     /// The rows in the order of their turns; records of tables without a key are no rows.
     fn merged<'a>(&self, rows: &'a [Row]) -> Vec<&'a Row> {
         let mut inputs: BTreeMap<(bool, usize, i32), VecDeque<&Row>> = BTreeMap::new();
         let rows = rows.iter().zip(self.partitions_of(rows));
-        for (row, partition) in rows.filter(|(row, _)| row.topic == 0 || row.key.is_some()) {
-            inputs.entry((row.topic == 0, row.topic, partition)).or_default().push_back(row);
+        for (row, partition) in rows.filter(|(row, _)| !row.is_of_table() || row.key.is_some()) {
+            inputs.entry((!row.is_of_table(), row.topic, partition)).or_default().push_back(row);
         }
         let mut merged = Vec::new();
         while let Some((_, input)) = inputs
@@ -163,14 +205,14 @@ impl Case {
 }
 
 /// Records of all topics; few keys, times that tie, go back, and jump.
-fn phase(chance: &mut fastrand::Rng, tables: usize) -> Vec<Row> {
+fn phase(chance: &mut fastrand::Rng, tables: usize, two_streams: bool) -> Vec<Row> {
     let steepness = chance.i64(0..6);
     (0..chance.usize(0..60))
         .map(|nth| {
             let key = |chance: &mut fastrand::Rng| (chance.u8(..) > 15).then(|| format!("k{}", chance.u8(0..4)));
             let jump = if chance.u8(..) < 8 { 100 } else { 0 };
             Row {
-                topic: chance.usize(0..=tables),
+                topic: if two_streams && chance.u8(..) < 100 { OTHER_STREAM } else { chance.usize(0..=tables) },
                 key: key(chance),
                 value: (chance.u8(..) > 35).then(|| (key(chance), nth)),
                 time: nth as i64 * steepness + chance.i64(0..20) + jump,
@@ -180,6 +222,10 @@ fn phase(chance: &mut fastrand::Rng, tables: usize) -> Vec<Row> {
 }
 
 impl Row {
+    fn is_of_table(&self) -> bool {
+        self.topic != STREAM && self.topic != OTHER_STREAM
+    }
+
     fn record(&self) -> Record {
         let json = self.value.as_ref().map(|(other, number)| {
             let other = other.as_ref().map_or("null".to_owned(), |other| format!("\"{other}\""));
@@ -243,7 +289,7 @@ fn answer(case: &Case, workers: usize, chance: &mut fastrand::Rng) -> BTreeMap<O
 }
 
 #[test]
-fn rows_of_a_stream_meet_the_rows_that_tables_had_at_their_time() {
+fn rows_of_streams_meet_the_rows_that_others_had_at_their_time() {
     for seed in seeds() {
         let mut chance = fastrand::Rng::with_seed(seed);
         let case = Case::random(&mut chance);
