@@ -281,6 +281,28 @@ fn each_side_forgets_by_its_own_time() {
 }
 
 #[test]
+fn rows_of_a_hot_key_far_out_of_order_are_found_by_time() {
+    for seed in 0..20 {
+        let mut chance = fastrand::Rng::with_seed(seed);
+        let (before, after) = (chance.i64(0..60), chance.i64(0..60));
+        let meeting = Meeting { before, after, grace: 5000, waits: chance.bool() };
+        let mut oracle = Oracle::new(JoinKind::Full, meeting);
+        let mut run = Run::new(JoinKind::Full, meeting);
+        for value in 0..400 {
+            let (side, time) = (chance.usize(0..2), if seed % 2 == 0 { chance.i64(0..900) } else { 900 - value * 2 });
+            oracle.row(side, 0, value, time, oracle.now.max(time));
+            run.rows(side, &format!("+ k0 {value} @{time}"));
+            match chance.u8(0..60) {
+                0 => run.restart(),
+                1 => run.barrier(),
+                _ => {}
+            }
+        }
+        assert_eq!(run.out, oracle.out, "seed {seed}");
+    }
+}
+
+#[test]
 fn many_results_leave_in_batches_of_bounded_size() {
     let rows = |from: usize| (from..from + 200).map(|value| format!("+ a {value} @5")).collect::<Vec<_>>().join("; ");
     let mut run = Run::new(JoinKind::Inner, EAGER);
@@ -372,6 +394,11 @@ struct Oracle {
 }
 
 impl Oracle {
+    fn new(kind: JoinKind, meeting: Meeting) -> Self {
+        let (rows, latest) = (Default::default(), [i64::MIN; 2]);
+        Self { kind, meeting, rows, waiting: vec![], latest, now: i64::MIN, out: vec![] }
+    }
+
     fn keeps(&self, side: usize) -> bool {
         match self.kind {
             JoinKind::Inner => false,
@@ -471,9 +498,7 @@ proptest! {
         compacts in any::<bool>(),
         in_rounds in any::<bool>(),
     ) {
-        let mut oracle = Oracle {
-            kind, meeting, rows: Default::default(), waiting: vec![], latest: [i64::MIN; 2], now: i64::MIN, out: vec![],
-        };
+        let mut oracle = Oracle::new(kind, meeting);
         let mut run = Run::new(kind, meeting);
         run.compacts = compacts;
         let mut now = i64::MIN;
