@@ -92,10 +92,7 @@ impl Chain {
     pub(super) fn give_round(&mut self, round: Round, context: EvaluationContext) {
         debug_assert!(self.is_drained(), "order would be lost");
         self.out.context = context;
-        if self.flushes_always {
-            self.forget_changes(round.order.len());
-            self.stack.push(Work::Flush(0));
-        }
+        self.flush_behind(round.order.len());
         if self.operators.first().is_some_and(|operator| operator.takes_rounds()) {
             self.stack.push(Work::Round(round));
         } else {

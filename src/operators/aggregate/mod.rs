@@ -474,8 +474,8 @@ impl Operator for Aggregate {
     }
 
     fn keeps_ranks(&self) -> bool {
-        // Windows that a row closes are not told as made by it.
-        self.emission != Emission::FinalWithLoss
+        // Neither what was held back nor windows that a row closes are told as made by a row.
+        matches!(self.emission, Emission::EveryUpdate | Emission::Final)
     }
 
     fn is_stateful(&self) -> bool {
