@@ -19,7 +19,7 @@ use thalweg::functions::FunctionRegistry;
 use thalweg::operators::{Capture, Operator, Output, Port, Step, compile};
 use thalweg::planner::graph::{Encoding, JoinKind, JoinMethod, Joining, OperatorKind, OperatorNode};
 use thalweg::planner::{OperatorGraph, PlanContext, PlanSettings, TopicShape, define_source, plan_create_as};
-use thalweg::runtime::{QueryDefinition, Runtime, RuntimeParts, RuntimeSettings, WallClock};
+use thalweg::runtime::{Delivery, QueryDefinition, Runtime, RuntimeParts, RuntimeSettings, WallClock};
 use thalweg::sql::ast::StatementKind;
 use thalweg::sql::parse_statements;
 use thalweg::topics::memory::MemoryLog;
@@ -383,7 +383,13 @@ fn whole_queries(_: &mut Criterion<CpuTime>) {
             .expect("a runtime");
             let (id, graph, before) = (QueryId("Q".to_owned()), Arc::new(plan(sql, partitions)), worker_time());
             runtime
-                .start_query(QueryDefinition { id: id.clone(), graph, first_offsets: vec![], paused: false })
+                .start_query(QueryDefinition {
+                    id: id.clone(),
+                    graph,
+                    first_offsets: vec![],
+                    delivery: Delivery::default(),
+                    paused: false,
+                })
                 .expect("the query starts");
             runtime.wait_until_caught_up(None, Duration::from_secs(300)).expect("the query catches up");
             let (spent, counters) = (worker_time() - before, runtime.status(&id).expect("the query runs").counters);
