@@ -377,6 +377,7 @@ fn whole_queries(_: &mut Criterion<CpuTime>) {
                 clock: Arc::new(WallClock::default()),
                 settings: RuntimeSettings { worker_threads: 1, ..RuntimeSettings::default() },
                 service_id: "bench".to_owned(),
+                committers: 1,
                 processing_log: Arc::new(|entry| panic!("{entry}")),
                 scheduler: None,
             })
