@@ -282,7 +282,8 @@ settings! {
         compression: CompressionKind = "topics.compression", "none", Restart;
         /// Largest record: key, value and headers together.
         max_record: ByteSize = "topics.max.record.bytes", "16MiB", Restart, "1KiB"..="1GiB";
-        /// The latest records kept in memory, so that readers at the tail never touch the disk.
+        /// The latest records kept in memory, so that readers at the tail never touch the disk; on Kafka at most so many, as
+        /// far back as several readers of a partition are apart.
         cache: ByteSize = "topics.cache.bytes", "64MiB", Restart, "1MiB"..="1TiB";
         /// Transactions that wait for the writer; beyond it commits are tried again later.
         queue: ByteSize = "topics.queue.bytes", "256MiB", Restart, "1MiB"..="1TiB";

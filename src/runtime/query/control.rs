@@ -75,6 +75,8 @@ pub(super) struct Control {
     pub(super) error: Option<Failure>,
 
     pub(super) pipeline: Option<Pipeline>,
+    /// What the last pipeline read, by topic name.
+    pub(super) sources: Vec<(String, SourceKey)>,
     /// The changelogs of the last pipeline, by operator.
     pub(super) opened: BTreeMap<String, TopicId>,
     /// Pipelines made so far.
@@ -135,6 +137,7 @@ impl Control {
             stopped: false,
             error: None,
             pipeline: None,
+            sources: Vec::new(),
             opened: BTreeMap::new(),
             pipelines: 0,
             epoch: durable.epoch.next(),

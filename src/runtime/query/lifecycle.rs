@@ -112,6 +112,7 @@ impl Query {
             });
         }
         control.dry = vec![false; pipeline.sources.len()];
+        control.sources = pipeline.sources.iter().map(|source| (source.topic.clone(), source.key)).collect();
         let tasks = pipeline.tasks.clone();
         control.opened = pipeline.changelogs.iter().map(|(operator, log)| (operator.clone(), log.id)).collect();
         control.pipeline = Some(pipeline);
@@ -315,15 +316,11 @@ impl Query {
         };
         let known: Vec<_> = match &control.pipeline {
             Some(pipeline) => pipeline.sources.iter().map(read).collect(),
-            // While it does not run: as far as topics are told by name.
+            // While it does not run: where it would go on.
             None => control
-                .durable
-                .positions
+                .sources
                 .iter()
-                .filter_map(|(key, at)| {
-                    let (name, ..) = control.first_offsets.iter().find(|(_, id, _)| *id == key.topic)?;
-                    Some((name.clone(), *key, at.next))
-                })
+                .filter_map(|(topic, key)| Some((topic.clone(), *key, control.durable.positions.get(key)?.next)))
                 .collect(),
         };
         let sources = known

@@ -152,6 +152,8 @@ fn a_failing_query_stops_alone_and_names_its_record() {
         other => panic!("{other:?}"),
     };
     assert_eq!(failed_at(&runtime), Offset(1));
+    let lag = |name: &str| runtime.status(&id(name)).unwrap().sources[0].lag();
+    assert_eq!((lag("GOOD"), lag("BAD")), (0, 2), "what it did not process is told while it does not run");
     runtime.resume(&id("BAD")).unwrap();
     scheduler.run_until_idle();
     assert_eq!(failed_at(&runtime), Offset(1));
