@@ -61,6 +61,7 @@ macro_rules! conformance_suite {
             retention_moves_the_start
             compaction_keeps_the_last_of_each_key
             compaction_drops_old_deletions
+            what_is_sent_is_readable_when_it_is_answered
             a_record_over_the_limit_is_refused
             everything_survives_reopening
         }
@@ -294,6 +295,33 @@ pub(super) fn a_transaction_is_atomic_over_topics(subject: &mut dyn Subject) {
         assert_eq!((read(&*log, "changelog", 1), read(&*log, "offsets", 0)), ("0:s=1".into(), "0:q1=3".into()));
         subject.reopen();
     }
+}
+
+pub(super) fn what_is_sent_is_readable_when_it_is_answered(subject: &mut dyn Subject) {
+    let log = subject.log();
+    create(&*log, "t", 2);
+    let committer = log.committer("q").unwrap();
+    let send = |entries: &[(&str, i32, &str)]| told(outcome(|done| committer.send(transaction(entries), done)));
+    assert_eq!(send(&[("t", 0, "a=1 a=2"), ("t", 1, "b=1")]), "committed 0 0");
+    assert_eq!(read(&*log, "t", 0), "0:a=1 1:a=2");
+    assert_eq!(send(&[]), "committed");
+    assert_eq!(send(&[("t", 0, "a=3"), ("t", 0, ""), ("t", 0, "a=4")]), "committed 2 3 3");
+    assert_eq!(told(outcome(|done| committer.commit(transaction(&[("t", 0, "a=5")]), done))), "committed 4");
+    for i in 6..20 {
+        assert_eq!(send(&[("t", 0, &format!("a={i}"))]), format!("committed {}", i - 1));
+    }
+    let expected: Vec<_> = (1..20).map(|i| format!("{}:a={i}", i - 1)).collect();
+    assert_eq!(read(&*log, "t", 0), expected.join(" "));
+    assert_eq!(send(&[("u", 0, "a=1")]), "aborted: topic u does not exist");
+    let large = format!("a={}", "x".repeat(MAX_RECORD_BYTES));
+    assert!(send(&[("t", 0, &large)]).starts_with("aborted: a record of"));
+    // Who lost the id is told by a commit at the latest, and sends nothing after it.
+    let other = log.committer("q").unwrap();
+    assert_eq!(told(outcome(|done| committer.commit(transaction(&[("t", 0, "z=1")]), done))), "fenced");
+    assert_eq!(send(&[("t", 0, "z=2")]), "fenced");
+    let answer = outcome(|done| other.send(transaction(&[("t", 1, "b=2")]), done));
+    assert_eq!(told(answer), "committed 1");
+    assert_eq!(read(&*log, "t", 0), expected.join(" "));
 }
 
 pub(super) fn an_empty_transaction_commits(subject: &mut dyn Subject) {

@@ -8,10 +8,12 @@
 //! - every transaction handed over is answered once, also when the committer goes away;
 //! - after an unknown outcome nothing new is begun before the old transaction is decided;
 //! - fenced once, fenced for good; the id is never taken back.
+//!
+//! Output that is to be readable at once goes past all that, through [`Sender`].
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -25,6 +27,7 @@ use super::delivery::{Deliveries, Reports};
 use super::native::end_transaction;
 use super::numbers::{self, Counted};
 use super::record_time;
+use super::sender::Sender;
 use super::settings::KafkaSettings;
 use crate::topics::log::check_record_sizes;
 use crate::topics::{CommitOutcome, Committer, OnCommit, PartitionRecords, TopicError, Transaction};
@@ -38,15 +41,23 @@ const MOST_BYTES: usize = 64 << 20;
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long to wait while the producer's own queue is full.
-const FULL: Duration = Duration::from_millis(1);
+pub(super) const FULL: Duration = Duration::from_millis(1);
 
 /// Makes transactions under one id.
 pub(super) struct KafkaCommitter {
+    // fixed
+    cluster: Arc<Cluster>,
+    settings: KafkaSettings,
     queue: Arc<Queue>,
     worker: Option<JoinHandle<()>>,
+    // changing
+    is_fenced: Arc<AtomicBool>,
+    /// For output that is in no transaction; made when there is some.
+    sender: OnceLock<Result<Sender, TopicError>>,
 }
 
-struct Queue {
+/// Jobs that wait for a producer's thread.
+pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     more: Condvar,
     limit: usize,
@@ -59,10 +70,11 @@ struct Waiting {
     is_closed: bool,
 }
 
-struct Job {
-    transaction: Transaction,
+/// Records to write, and who waits for the answer.
+pub(super) struct Job {
+    pub(super) transaction: Transaction,
     bytes: usize,
-    done: OnCommit,
+    pub(super) done: OnCommit,
 }
 
 impl KafkaCommitter {
@@ -77,7 +89,8 @@ impl KafkaCommitter {
             .create_with_context(Deliveries::new(Counted::new(&cluster.numbers)))
             .map_err(|error| told(error.into()))?;
         producer.init_transactions(settings.request_timeout).map_err(|error| told(error.into()))?;
-        let queue = Arc::new(Queue { waiting: Mutex::default(), more: Condvar::new(), limit: settings.queue_bytes });
+        let queue = Arc::new(Queue::new(settings.queue_bytes));
+        let is_fenced = Arc::new(AtomicBool::new(false));
         let mut work = Work {
             producer,
             cluster: Arc::clone(cluster),
@@ -85,7 +98,7 @@ impl KafkaCommitter {
             patience: settings.commit_timeout,
             left: Left::Nothing,
             left_ends: vec![],
-            is_fenced: false,
+            is_fenced: Arc::clone(&is_fenced),
         };
         let waiting = Arc::clone(&queue);
         let worker = std::thread::Builder::new()
@@ -96,31 +109,31 @@ impl KafkaCommitter {
                 }
             })
             .map_err(|error| TopicError::storage("start a thread", &error))?;
-        Ok(Self { queue, worker: Some(worker) })
+        let (cluster, settings, sender) = (Arc::clone(cluster), settings.clone(), OnceLock::new());
+        Ok(Self { cluster, settings, queue, worker: Some(worker), is_fenced, sender })
     }
 }
 
 impl Committer for KafkaCommitter {
     fn commit(&self, transaction: Transaction, done: OnCommit) {
-        let bytes = transaction.records.iter().map(|entry| entry.records.data_bytes()).sum();
-        let mut waiting = self.queue.waiting.lock();
-        let (queued, limit) = (waiting.bytes, self.queue.limit);
-        if queued > 0 && queued + bytes > limit {
-            drop(waiting);
-            return done(CommitOutcome::Aborted(TopicError::Overloaded { bytes, queued, limit }));
+        self.queue.put(transaction, done);
+    }
+
+    fn send(&self, transaction: Transaction, done: OnCommit) {
+        if self.is_fenced.load(Ordering::SeqCst) {
+            return done(CommitOutcome::Fenced);
         }
-        waiting.bytes += bytes;
-        waiting.jobs.push_back(Job { transaction, bytes, done });
-        drop(waiting);
-        self.queue.more.notify_one();
+        match self.sender.get_or_init(|| Sender::open(&self.cluster, &self.settings)) {
+            Ok(sender) => sender.send(transaction, done),
+            Err(error) => done(CommitOutcome::Aborted(error.clone())),
+        }
     }
 }
 
 impl Drop for KafkaCommitter {
     /// What was handed over is still sent.
     fn drop(&mut self) {
-        self.queue.waiting.lock().is_closed = true;
-        self.queue.more.notify_all();
+        self.queue.close();
         let Some(worker) = self.worker.take() else { return };
         // The last answer may be what lets go of the committer.
         if worker.thread().id() != std::thread::current().id() && worker.join().is_err() {
@@ -130,8 +143,34 @@ impl Drop for KafkaCommitter {
 }
 
 impl Queue {
+    /// A queue that takes more while it holds less than `limit` bytes.
+    pub(super) fn new(limit: usize) -> Self {
+        Self { waiting: Mutex::default(), more: Condvar::new(), limit }
+    }
+
+    /// Takes a job, or answers that there are too many.
+    pub(super) fn put(&self, transaction: Transaction, done: OnCommit) {
+        let bytes = transaction.records.iter().map(|entry| entry.records.data_bytes()).sum();
+        let mut waiting = self.waiting.lock();
+        let (queued, limit) = (waiting.bytes, self.limit);
+        if queued > 0 && queued + bytes > limit {
+            drop(waiting);
+            return done(CommitOutcome::Aborted(TopicError::Overloaded { bytes, queued, limit }));
+        }
+        waiting.bytes += bytes;
+        waiting.jobs.push_back(Job { transaction, bytes, done });
+        drop(waiting);
+        self.more.notify_one();
+    }
+
+    /// There will be no more jobs.
+    pub(super) fn close(&self) {
+        self.waiting.lock().is_closed = true;
+        self.more.notify_all();
+    }
+
     /// Waits for jobs; `None` when there will be no more.
-    fn next(&self) -> Option<Vec<Job>> {
+    pub(super) fn next(&self) -> Option<Vec<Job>> {
         let mut waiting = self.waiting.lock();
         while waiting.jobs.is_empty() {
             if waiting.is_closed {
@@ -197,24 +236,28 @@ struct Work {
     left: Left,
     /// Where the partitions end behind a commit that was not answered.
     left_ends: Vec<(String, Partition, Offset)>,
-    is_fenced: bool,
+    is_fenced: Arc<AtomicBool>,
 }
 
 impl Work {
+    fn is_fenced(&self) -> bool {
+        self.is_fenced.load(Ordering::SeqCst)
+    }
+
     fn run(&mut self, jobs: Vec<Job>) {
         let mut jobs = jobs;
-        if !self.is_fenced
+        if !self.is_fenced()
             && let Err(error) = self.settle()
         {
             return answer(jobs, &CommitOutcome::Aborted(error));
         }
         loop {
-            if self.is_fenced {
+            if self.is_fenced() {
                 return answer(jobs, &CommitOutcome::Fenced);
             }
             let mut fit = Vec::with_capacity(jobs.len());
             for job in jobs {
-                match self.check(&job.transaction) {
+                match check(&self.cluster, self.max_record_bytes, &job.transaction) {
                     Ok(()) => fit.push(job),
                     Err(error) => (job.done)(CommitOutcome::Aborted(error)),
                 }
@@ -239,25 +282,10 @@ impl Work {
                     jobs = rest;
                 }
                 Ended::Aborted(error) => return answer(jobs, &CommitOutcome::Aborted(error)),
-                Ended::Fenced => self.is_fenced = true,
+                Ended::Fenced => self.is_fenced.store(true, Ordering::SeqCst),
                 Ended::Unknown(reason) => return answer(jobs, &CommitOutcome::Unknown(reason)),
             }
         }
-    }
-
-    /// Refuses what cannot be sent, as far as that is known here.
-    fn check(&self, transaction: &Transaction) -> Result<(), TopicError> {
-        for entry in &transaction.records {
-            let known = self.cluster.known(&entry.topic)?;
-            let info = known.ok_or_else(|| TopicError::UnknownTopic(entry.topic.clone()))?;
-            let partitions = info.config.partitions;
-            if !(0..partitions).contains(&entry.partition.0) {
-                let (topic, partition) = (entry.topic.clone(), entry.partition);
-                return Err(TopicError::UnknownPartition { topic, partition, partitions });
-            }
-            check_record_sizes(&entry.records, self.max_record_bytes)?;
-        }
-        Ok(())
     }
 
     /// Ends what was left open.
@@ -311,7 +339,7 @@ impl Work {
 
     fn fenced(&mut self, refused: &Refused) {
         tracing::error!(reason = refused.text, "the broker took this server's right to commit away");
-        self.is_fenced = true;
+        self.is_fenced.store(true, Ordering::SeqCst);
         self.cluster.is_fenced.store(true, Ordering::Release);
         self.left = Left::Nothing;
     }
@@ -413,24 +441,7 @@ impl Work {
             if guilty.iter().any(|(known, _)| *known == job) {
                 continue;
             }
-            let error = match code {
-                RDKafkaErrorCode::UnknownTopicOrPartition
-                | RDKafkaErrorCode::UnknownTopic
-                | RDKafkaErrorCode::UnknownPartition => {
-                    self.cluster.doubt(topic);
-                    TopicError::UnknownTopic(topic.to_owned())
-                }
-                RDKafkaErrorCode::MessageSizeTooLarge
-                | RDKafkaErrorCode::TopicAuthorizationFailed
-                | RDKafkaErrorCode::InvalidTopic
-                | RDKafkaErrorCode::InvalidRecord
-                | RDKafkaErrorCode::InvalidTimestamp
-                | RDKafkaErrorCode::InvalidMessage
-                | RDKafkaErrorCode::PolicyViolation => {
-                    TopicError::Refused { topic: topic.to_owned(), reason: code.to_string() }
-                }
-                _ => continue,
-            };
+            let Some(error) = refusal(&self.cluster, code, topic) else { continue };
             guilty.push((job, error));
         }
         if guilty.is_empty() { Ended::Aborted(refused.told("commit")) } else { Ended::Refused(guilty) }
@@ -455,6 +466,43 @@ impl Work {
     }
 }
 
+/// Refuses what cannot be sent, as far as that is known here.
+pub(super) fn check(cluster: &Cluster, max_record_bytes: usize, transaction: &Transaction) -> Result<(), TopicError> {
+    for entry in &transaction.records {
+        let known = cluster.known(&entry.topic)?;
+        let info = known.ok_or_else(|| TopicError::UnknownTopic(entry.topic.clone()))?;
+        let partitions = info.config.partitions;
+        if !(0..partitions).contains(&entry.partition.0) {
+            let (topic, partition) = (entry.topic.clone(), entry.partition);
+            return Err(TopicError::UnknownPartition { topic, partition, partitions });
+        }
+        check_record_sizes(&entry.records, max_record_bytes)?;
+    }
+    Ok(())
+}
+
+/// What the report of a refused record means; `None` if the record is not to blame.
+pub(super) fn refusal(cluster: &Cluster, code: RDKafkaErrorCode, topic: &str) -> Option<TopicError> {
+    match code {
+        RDKafkaErrorCode::UnknownTopicOrPartition
+        | RDKafkaErrorCode::UnknownTopic
+        | RDKafkaErrorCode::UnknownPartition => {
+            cluster.doubt(topic);
+            Some(TopicError::UnknownTopic(topic.to_owned()))
+        }
+        RDKafkaErrorCode::MessageSizeTooLarge
+        | RDKafkaErrorCode::TopicAuthorizationFailed
+        | RDKafkaErrorCode::InvalidTopic
+        | RDKafkaErrorCode::InvalidRecord
+        | RDKafkaErrorCode::InvalidTimestamp
+        | RDKafkaErrorCode::InvalidMessage
+        | RDKafkaErrorCode::PolicyViolation => {
+            Some(TopicError::Refused { topic: topic.to_owned(), reason: code.to_string() })
+        }
+        _ => None,
+    }
+}
+
 /// The job that an entry belongs to, and its topic; entries are counted over all jobs.
 fn job_of(jobs: &[Job], entry: usize) -> Option<(usize, &str)> {
     let mut first = 0;
@@ -468,7 +516,7 @@ fn job_of(jobs: &[Job], entry: usize) -> Option<(usize, &str)> {
 }
 
 /// One past the last record that each entry got.
-fn ends_of(jobs: &[Job], offsets: &[Option<(Offset, Offset)>]) -> Vec<(String, Partition, Offset)> {
+pub(super) fn ends_of(jobs: &[Job], offsets: &[Option<(Offset, Offset)>]) -> Vec<(String, Partition, Offset)> {
     let entries = jobs.iter().flat_map(|job| &job.transaction.records);
     let end = |(entry, offsets): (&PartitionRecords, &Option<(Offset, Offset)>)| {
         offsets.map(|(_, last)| (entry.topic.clone(), entry.partition, last.next()))
@@ -482,7 +530,7 @@ fn answer(jobs: Vec<Job>, outcome: &CommitOutcome) {
     }
 }
 
-fn committed(jobs: Vec<Job>, offsets: Vec<Option<(Offset, Offset)>>) {
+pub(super) fn committed(jobs: Vec<Job>, offsets: Vec<Option<(Offset, Offset)>>) {
     let mut offsets = offsets.into_iter().map(|offsets| offsets.map(|(first, _)| first));
     for job in jobs {
         let entries = &job.transaction.records;

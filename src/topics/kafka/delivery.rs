@@ -23,8 +23,40 @@ pub(super) struct Deliveries {
 pub(super) struct Reports {
     /// By entry: the smallest and the largest offset reported.
     pub(super) offsets: Vec<Option<(Offset, Offset)>>,
+    /// Records that the brokers have.
+    pub(super) delivered: usize,
     /// The entries of records that were refused, and why.
     pub(super) failed: Vec<(usize, RDKafkaErrorCode)>,
+}
+
+impl Reports {
+    /// None yet, of so many entries.
+    pub(super) fn of(entries: usize) -> Self {
+        Self { offsets: vec![None; entries], ..Self::default() }
+    }
+
+    /// A record of an entry was refused before it was sent.
+    pub(super) fn fail(&mut self, entry: usize, code: RDKafkaErrorCode) {
+        self.failed.push((entry, code));
+    }
+
+    /// What became of a record of an entry.
+    pub(super) fn note(&mut self, result: &DeliveryResult<'_>, entry: usize) {
+        match result {
+            Ok(message) => {
+                self.delivered += 1;
+                let offset = Offset(message.offset());
+                if let Some(known) = self.offsets.get_mut(entry) {
+                    let (first, last) = known.unwrap_or((offset, offset));
+                    *known = Some((first.min(offset), last.max(offset)));
+                }
+            }
+            Err((error, _)) => {
+                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+                self.fail(entry, code);
+            }
+        }
+    }
 }
 
 impl Deliveries {
@@ -34,12 +66,12 @@ impl Deliveries {
 
     /// Begins anew, for so many entries.
     pub(super) fn expect(&self, entries: usize) {
-        *self.reports.lock() = Reports { offsets: vec![None; entries], failed: vec![] };
+        *self.reports.lock() = Reports::of(entries);
     }
 
     /// A record of an entry was refused before it was sent.
     pub(super) fn fail(&self, entry: usize, code: RDKafkaErrorCode) {
-        self.reports.lock().failed.push((entry, code));
+        self.reports.lock().fail(entry, code);
     }
 
     /// What was reported; nothing is left.
@@ -67,19 +99,6 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, entry: usize) {
-        let mut reports = self.reports.lock();
-        match result {
-            Ok(message) => {
-                let offset = Offset(message.offset());
-                if let Some(known) = reports.offsets.get_mut(entry) {
-                    let (first, last) = known.unwrap_or((offset, offset));
-                    *known = Some((first.min(offset), last.max(offset)));
-                }
-            }
-            Err((error, _)) => {
-                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-                reports.failed.push((entry, code));
-            }
-        }
+        self.reports.lock().note(result, entry);
     }
 }

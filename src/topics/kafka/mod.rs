@@ -27,6 +27,7 @@ mod native;
 mod numbers;
 mod reader;
 mod record_time;
+mod sender;
 mod settings;
 #[cfg(test)]
 mod tests;

@@ -126,7 +126,7 @@ impl KafkaSettings {
         self.consumer()
     }
 
-    /// For clients that write; transactions under an id if there is one.
+    /// For clients that write; transactions under an id if there is one, else records that are readable at once.
     pub(super) fn producer(&self, transactional_id: Option<&str>) -> ClientConfig {
         let mut config = self.common();
         config
@@ -139,11 +139,14 @@ impl KafkaSettings {
             // A few batches on their way keep a broker busy; what waits behind them waits in our own, denser form.
             .set("queue.buffering.max.messages", MOST_IN_FLIGHT)
             .set("queue.buffering.max.kbytes", ((self.max_record_bytes + (1 << 20)) / 1024).max(8192).to_string());
-        if let Some(id) = transactional_id {
-            config
-                .set("transactional.id", id)
-                .set("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS)
-                .set("message.timeout.ms", TRANSACTION_TIMEOUT_MS);
+        config.set("message.timeout.ms", TRANSACTION_TIMEOUT_MS);
+        match transactional_id {
+            Some(id) => {
+                config.set("transactional.id", id).set("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS);
+            }
+            None => {
+                config.set("acks", "all");
+            }
         }
         self.finish(config, OF_CONSUMERS)
     }

@@ -151,6 +151,7 @@ on_a_broker! {
     an_aborted_open_transaction_is_never_read
     notices_name_the_partitions_that_grew
     commits_of_one_committer_keep_their_order
+    what_is_sent_is_readable_when_it_is_answered
     a_record_over_the_limit_is_refused
     everything_survives_reopening
 }

@@ -125,6 +125,12 @@ impl Committer for DenseCommitter {
         let done = self.view.counted(&transaction, done);
         self.committer.commit(transaction, done);
     }
+
+    fn send(&self, transaction: Transaction, done: OnCommit) {
+        let transaction = self.view.real_transaction(transaction);
+        let done = self.view.counted(&transaction, done);
+        self.committer.send(transaction, done);
+    }
 }
 
 impl TopicLog for Dense {
