@@ -1,15 +1,16 @@
-//! At least once and at most once through `kill -9` of a server on the embedded log.
+//! At least once and at most once through `kill -9` of a server, on the embedded log and on a Kafka cluster.
 //!
 //! Promises under test, of queries over one stream that is written all the time: under at least once every acknowledged
 //! row is there, perhaps several times, and a table is what a recomputation from the stream's records gives; under at
 //! most once no row is there twice.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::kill_loop::{kills, seed, start};
+use crate::kill_loop::{kills, seed};
 use crate::server_process::ServerProcess;
 
 /// Rows of one insert request.
@@ -18,23 +19,47 @@ const GROUPS: i64 = 5;
 /// How long the queries may take to catch up after the last start. Bounds a hang.
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(60);
 
+/// Lives on a Kafka cluster that end in a kill; `THALWEG_KAFKA_KILLS=N` asks for more.
+const DEFAULT_KAFKA_KILLS: usize = 4;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_least_once_loses_nothing_and_at_most_once_repeats_nothing_through_kills() {
+    kill_again_and_again(kills().div_ceil(2), 5..400, &[], "sent").await;
+}
+
+/// `THALWEG_KAFKA=host:port` names the cluster (`scripts/kafka start`); without one the test says so and passes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_on_kafka() {
+    let Some(cluster) = std::env::var("THALWEG_KAFKA").ok().filter(|address| !address.is_empty()) else {
+        println!("skipped: THALWEG_KAFKA names no broker (scripts/kafka start)");
+        return;
+    };
+    let told = std::env::var("THALWEG_KAFKA_KILLS").ok().and_then(|text| text.parse().ok());
+    let service = format!("delivery-{:08x}", fastrand::u32(..));
+    let settings =
+        [("bootstrap.servers", cluster), ("service.id", service.clone()), ("topic.name.prefix", format!("{service}-"))];
+    kill_again_and_again(told.unwrap_or(DEFAULT_KAFKA_KILLS), 300..2500, &settings, &format!("{service}-sent")).await;
+}
+
+/// Lives of some milliseconds each, then one that is left alone.
+async fn kill_again_and_again(kills: usize, lives: Range<u64>, settings: &[(&str, String)], topic: &str) {
     let seed = seed();
     println!("THALWEG_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let data = tempfile::tempdir().unwrap();
     let (mut rows, mut created) = (0, false);
-    let kills = kills().div_ceil(2);
+    let mut settings = settings.to_vec();
     for _ in 0..kills {
-        let server = start(data.path(), &mut random).await;
-        let life = Duration::from_millis(random.u64(5..400));
-        let _ = tokio::time::timeout(life, live(&server, &mut created, &mut rows)).await;
+        settings.push(("worker.threads", random.usize(1..=4).to_string()));
+        let server = ServerProcess::start(data.path(), &settings).await;
+        settings.pop();
+        let life = Duration::from_millis(random.u64(lives.clone()));
+        let _ = tokio::time::timeout(life, live(&server, topic, &mut created, &mut rows)).await;
         server.kill();
     }
-    let server = start(data.path(), &mut random).await;
+    let server = ServerProcess::start(data.path(), &settings).await;
     if !created {
-        create(&server).await.unwrap();
+        create(&server, topic).await.unwrap();
     }
     insert(&server, &mut rows).await;
     check(&server).await;
@@ -49,12 +74,12 @@ async fn at_least_once_loses_nothing_and_at_most_once_repeats_nothing_through_ki
     );
     assert_eq!(often(&most), 0, "rows more than once under at most once");
     assert!(most.keys().all(|id| sent.contains_key(id)), "rows from nowhere");
-    server.terminate(Duration::from_secs(5)).await;
+    server.terminate(Duration::from_secs(10)).await;
 }
 
-async fn live(server: &ServerProcess, created: &mut bool, rows: &mut i64) {
+async fn live(server: &ServerProcess, topic: &str, created: &mut bool, rows: &mut i64) {
     if !*created {
-        if create(server).await.is_err() {
+        if create(server, topic).await.is_err() {
             return;
         }
         *created = true;
@@ -65,13 +90,13 @@ async fn live(server: &ServerProcess, created: &mut bool, rows: &mut i64) {
 }
 
 /// Each statement may have taken effect in an earlier life.
-async fn create(server: &ServerProcess) -> Result<(), String> {
+async fn create(server: &ServerProcess, topic: &str) -> Result<(), String> {
+    let source = format!(
+        "CREATE STREAM IF NOT EXISTS SENT (ID BIGINT KEY, G BIGINT, V BIGINT)
+           WITH (KAFKA_TOPIC='{topic}', VALUE_FORMAT='JSON', PARTITIONS=3);"
+    );
     for (guarantee, sql) in [
-        (
-            "exactly_once",
-            "CREATE STREAM IF NOT EXISTS SENT (ID BIGINT KEY, G BIGINT, V BIGINT)
-               WITH (KAFKA_TOPIC='sent', VALUE_FORMAT='JSON', PARTITIONS=3);",
-        ),
+        ("exactly_once", source.as_str()),
         ("at_least_once", "CREATE STREAM IF NOT EXISTS AT_LEAST AS SELECT ID, V FROM SENT;"),
         ("at_most_once", "CREATE STREAM IF NOT EXISTS AT_MOST AS SELECT ID, V FROM SENT;"),
         (
