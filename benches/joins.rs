@@ -380,7 +380,6 @@ fn whole_queries(_: &mut Criterion<CpuTime>) {
                 committers: 1,
                 processing_log: Arc::new(|entry| panic!("{entry}")),
                 scheduler: None,
-                committers: 1,
             })
             .expect("a runtime");
             let (id, graph, before) = (QueryId("Q".to_owned()), Arc::new(plan(sql, partitions)), worker_time());

@@ -32,7 +32,7 @@ impl Query {
         };
         let Some(records) = next else { return };
         let asked = self.answer.lock().ask_output();
-        let me = self.me.clone();
+        let me = std::sync::Weak::clone(&self.me);
         self.env.send(&self.id, records, move |outcome| {
             let Some(query) = me.upgrade() else { return };
             query.answer.lock().output_answered(asked, outcome);
@@ -49,7 +49,7 @@ impl Query {
             CommitOutcome::Committed(_) => control.outbox.is_through(),
             CommitOutcome::Fenced => {
                 drop(control);
-                return self.env.give_up(FENCED);
+                self.env.give_up(FENCED);
             }
             _ if control.stopped || answered.is_forgotten => control.outbox.is_through(),
             CommitOutcome::Aborted(error) if is_passing(&error) => {
