@@ -8,6 +8,11 @@ use thalweg::shell::{ConsumeArguments, DatagenArguments, ProduceArguments, SqlAr
 use thalweg::testing::TestArguments;
 use thalweg::{server, shell, testing};
 
+/// Batches are made on one thread and freed on another: that costs the system's allocator a third of the time of two
+/// workers (`docs/decisions/0009-allocator.md`).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A streaming SQL database: continuous KSQL queries over topics, answered at any moment.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]

@@ -48,20 +48,24 @@ impl Operator for Filter {
         let passes = self.predicate.evaluate(&input.rows, &out.context, &mut errors);
         errors.errors.retain(|error| !input.is_null_row(error.row));
         out.report(&input, errors);
-        out.emit(keep(&input, passes));
+        out.emit(keep(input, passes));
         Step::Done
     }
 }
 
 /// The rows of `input` that pass, with updates broken up where one side of them does not.
-pub(super) fn keep(input: &ChangeBatch, passes: BooleanArray) -> ChangeBatch {
+pub(super) fn keep(input: ChangeBatch, passes: BooleanArray) -> ChangeBatch {
     let passes = match &input.null_value {
         Some(nulls) => BooleanArray::new(passes.values() & &!nulls, None),
         None => passes,
     };
+    let broken_up = match &input.ops {
+        Ops::Inserts => None,
+        Ops::Each(ops) => Some(broken_up(ops, passes.values())),
+    };
     let mut kept = input.filter(&passes).expect("a condition gives one boolean a row");
-    if let Ops::Each(ops) = &input.ops {
-        kept.ops = Ops::Each(broken_up(ops, passes.values()));
+    if let Some(ops) = broken_up {
+        kept.ops = Ops::Each(ops);
     }
     kept
 }
@@ -91,7 +95,7 @@ mod tests {
         let input = batch(input);
         let passes: Vec<bool> =
             crate::operators::batch_text::values(&input).iter().map(|v| v.is_some_and(|v| v > 5)).collect();
-        assert_eq!(text(&keep(&input, BooleanArray::from(passes))), expected);
+        assert_eq!(text(&keep(input, BooleanArray::from(passes))), expected);
     }
 
     #[test]

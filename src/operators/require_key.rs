@@ -59,7 +59,7 @@ impl Operator for RequireKey {
             }
             passes = &passes & nulls.inner();
         }
-        out.emit(keep(&input, BooleanArray::new(passes, None)));
+        out.emit(keep(input, BooleanArray::new(passes, None)));
         Step::Done
     }
 }

@@ -636,10 +636,7 @@ impl Dealer {
         if let [(inbox, queue)] = &self.inboxes[..] {
             inbox.put(*queue, Message::Changes(Arc::new(batch), self.ranks.clone()));
         } else {
-            let mut shares: Vec<Vec<u32>> = vec![Vec::new(); self.inboxes.len()];
-            for (row, hash) in (0_u32..).zip(&hashes) {
-                shares[owner_of(slot_of(*hash, self.slots), self.inboxes.len())].push(row);
-            }
+            let shares = shares(&hashes, self.slots, self.inboxes.len());
             for ((inbox, queue), share) in self.inboxes.iter().zip(shares) {
                 if !share.is_empty() {
                     let share = batch.take(&UInt32Array::from(share)).expect("rows are within the batch");
@@ -704,6 +701,17 @@ impl Dealer {
 /// allow it, so that a task restores from few partitions.
 pub(super) fn owner_of(slot: Slot, tasks: usize) -> usize {
     usize::from(slot.0) % tasks.max(1)
+}
+
+/// The rows of each task, by the hashes of their keys.
+fn shares(hashes: &[u64], slots: u16, tasks: usize) -> Vec<Vec<u32>> {
+    // A table, so that a row costs no division; and lists that never grow.
+    let owners: Vec<usize> = (0..slots.max(1)).map(|slot| owner_of(Slot(slot), tasks)).collect();
+    let mut shares: Vec<Vec<u32>> = (0..tasks).map(|_| Vec::with_capacity(hashes.len())).collect();
+    for (row, hash) in (0_u32..).zip(hashes) {
+        shares[owners[usize::from(slot_of(*hash, slots).0)]].push(row);
+    }
+    shares
 }
 
 /// An update whose sides have different keys becomes a delete, then an insert, each for its own task.

@@ -1,5 +1,8 @@
 //! How the process gives memory back to the system that it needs no more.
 //!
+//! Rows are allocated by mimalloc (`docs/decisions/0009-allocator.md`), what librdkafka holds by the system's allocator,
+//! of which this tells; its numbers were measured when rows were in it too.
+//!
 //! glibc's allocator maps large blocks on their own and gives them back when they are freed, but each block that is
 //! freed raises the size from which it does so, up to 32 MiB: after the first epochs all of them come from the heap,
 //! where small blocks that live longer lie between, and what was needed once is never given back. Said once what is

@@ -23,7 +23,10 @@ const NULL: u64 = 1;
 
 /// The slot of a key hash.
 pub fn slot_of(hash: u64, slots: u16) -> Slot {
-    Slot(u16::try_from(hash % u64::from(slots.max(1))).expect("smaller than the number of slots"))
+    let slots = u64::from(slots.max(1));
+    // The same number, without a division where that can be.
+    let slot = if slots.is_power_of_two() { hash & (slots - 1) } else { hash % slots };
+    Slot(u16::try_from(slot).expect("smaller than the number of slots"))
 }
 
 /// The hash of the key that `columns` make in each of `rows` rows.

@@ -136,12 +136,16 @@ impl ChangeBatch {
     ///
     /// # Errors
     /// Arrow's, if `keep` has another length than the batch.
-    pub fn filter(&self, keep: &BooleanArray) -> Result<Self, ArrowError> {
+    pub fn filter(self, keep: &BooleanArray) -> Result<Self, ArrowError> {
         if keep.null_count() == 0 && keep.true_count() == keep.len() {
-            return Ok(self.clone());
+            return Ok(self);
         }
         let rows = compute::filter_record_batch(&self.rows, keep)?;
-        let kept: Vec<usize> = (0..keep.len()).filter(|&row| keep.is_valid(row) && keep.value(row)).collect();
+        let kept: Vec<u32> = (0_u32..)
+            .zip(0..keep.len())
+            .filter(|&(_, row)| keep.is_valid(row) && keep.value(row))
+            .map(|(row, _)| row)
+            .collect();
         Ok(self.pick(rows, &kept))
     }
 
@@ -156,8 +160,7 @@ impl ChangeBatch {
         } else {
             compute::take_record_batch(&self.rows, indices)?
         };
-        let kept: Vec<usize> = indices.values().iter().map(|&row| row as usize).collect();
-        Ok(self.pick(rows, &kept))
+        Ok(self.pick(rows, indices.values()))
     }
 
     /// The rows of this range. Columns are shared, the rest is copied.
@@ -193,14 +196,16 @@ impl ChangeBatch {
         self
     }
 
-    fn pick(&self, rows: RecordBatch, kept: &[usize]) -> Self {
-        let meta = self.meta.pick(kept.iter().copied());
+    fn pick(&self, rows: RecordBatch, kept: &[u32]) -> Self {
+        let meta = self.meta.pick(kept.iter().map(|&row| row as usize));
         let ops = match &self.ops {
             Ops::Inserts => Ops::Inserts,
-            Ops::Each(ops) => Ops::Each(kept.iter().map(|&row| ops[row]).collect()),
+            Ops::Each(ops) => Ops::Each(kept.iter().map(|&row| ops[row as usize]).collect()),
         };
-        let null_value =
-            self.null_value.as_ref().map(|nulls| BooleanBuffer::collect_bool(kept.len(), |i| nulls.value(kept[i])));
+        let null_value = self
+            .null_value
+            .as_ref()
+            .map(|nulls| BooleanBuffer::collect_bool(kept.len(), |i| nulls.value(kept[i] as usize)));
         Self { rows, ops, null_value, meta }
     }
 

@@ -84,8 +84,8 @@ impl Given {
     /// Leaves out the rows of a side that are not to be kept.
     pub(super) fn filter(mut self, side: usize, keep: &BooleanArray) -> Self {
         let Some(input) = self.sides[side].take() else { return self };
-        let kept = input.filter(keep).expect("one boolean a row");
         let entries = self.entries_with(side, input.len());
+        let kept = input.filter(keep).expect("one boolean a row");
         if let Some(order) = &mut self.order {
             let mut new_entries: Vec<Option<u32>> = Vec::with_capacity(order.len());
             let mut next = 0;
