@@ -1,6 +1,7 @@
 //! The command log: an internal topic of one partition that holds a record for each command.
 //!
-//! Only the owner of the service appends; its committer fences a predecessor. A command's number is its offset.
+//! Only the owner of the service appends; its committer fences a predecessor. A command's number counts the commands
+//! before it: the same on every log, whatever lies between the offsets.
 
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -24,6 +25,8 @@ pub(super) struct CommandLog {
     committer: Arc<dyn Committer>,
     /// Past the last command known.
     end: Offset,
+    /// Commands before it.
+    known: i64,
 }
 
 /// Why the command log cannot be read or written.
@@ -80,7 +83,7 @@ impl CommandLog {
         let topic = Self::topic_name(service_id);
         let committer = log.committer(&topic)?;
         let info = Self::topic(log.as_ref(), service_id)?;
-        Ok(Self { log, topic, id: info.id, committer, end: Offset(0) })
+        Ok(Self { log, topic, id: info.id, committer, end: Offset(0), known: 0 })
     }
 
     /// Reads the commands that were not read yet, in order, with their numbers.
@@ -92,12 +95,14 @@ impl CommandLog {
         loop {
             let fetch = self.log.read(self.id, Partition(0), self.end, READ_BYTES)?;
             for record in fetch.records.iter() {
-                let number = record.offset.0;
+                let number = self.known;
                 let command = Command::decode(record.value.unwrap_or_default())
                     .map_err(|source| CommandLogError::Unreadable { number, source })?;
                 commands.push((number, command));
+                self.known += 1;
+                self.end = record.offset.next();
             }
-            let done = fetch.next >= fetch.end || fetch.next == self.end;
+            let done = fetch.next >= fetch.end || (fetch.records.is_empty() && fetch.next == self.end);
             self.end = fetch.next;
             if done {
                 return Ok(commands);
@@ -107,7 +112,7 @@ impl CommandLog {
 
     /// The number that the next command will get.
     pub(super) fn next_number(&self) -> i64 {
-        self.end.0
+        self.known
     }
 
     /// Appends a command and waits until it is durable; gives its number.
@@ -138,7 +143,8 @@ impl CommandLog {
             Ok(CommitOutcome::Committed(offsets)) => {
                 let offset = offsets.first().copied().unwrap_or(self.end);
                 self.end = offset.next();
-                Ok(offset.0)
+                self.known += 1;
+                Ok(self.known - 1)
             }
             Ok(CommitOutcome::Aborted(error)) => Err(CommandLogError::Log(error)),
             Ok(CommitOutcome::Fenced) => Err(CommandLogError::Fenced),

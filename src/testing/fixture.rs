@@ -30,6 +30,8 @@ use super::http::{self, HttpAnswer, RunningQuery};
 pub(super) const LIMIT: Duration = Duration::from_secs(30);
 /// Where time stands still in conformance cases: nothing may depend on it, but UNIX_TIMESTAMP() is not 1970.
 const STILL_MS: i64 = 1_600_000_000_000;
+/// The service that cases and scripts see.
+const SERVICE_ID: &str = "some.ksql.service.id";
 /// Bytes of one read of a topic.
 const READ_BYTES: usize = 1 << 20;
 
@@ -146,7 +148,8 @@ impl Fixture {
                 Self::open(Purpose::Live, log, Some(folder))
             }
             LogKind::Kafka(servers) => {
-                let service_id = format!("test-{:08x}", fastrand::u32(..));
+                // Other services of the cluster keep their topics.
+                let service_id = format!("{SERVICE_ID}-{:08x}", fastrand::u32(..));
                 let log = open_kafka(servers, &service_id)?;
                 let before = log.topics().map_err(|error| error.to_string())?.into_keys().collect();
                 let mut fixture = Self::new(Purpose::Live, log, None);
@@ -165,7 +168,7 @@ impl Fixture {
     }
 
     fn new(purpose: Purpose, log: Arc<dyn TopicLog>, folder: Option<tempfile::TempDir>) -> Self {
-        let service_id = "some.ksql.service.id".to_owned();
+        let service_id = SERVICE_ID.to_owned();
         Self { purpose, log, engine: None, folder, cluster: None, service_id }
     }
 
@@ -369,6 +372,11 @@ impl Fixture {
     /// Why a query failed, if one did.
     pub(super) fn failed_query(&self) -> Option<String> {
         self.engine().failed_queries().into_iter().next().map(|(id, reason)| format!("{id}: {reason}"))
+    }
+
+    /// A text as a script sees it: the service has the same id on every log.
+    pub(super) fn shown(&self, text: String) -> String {
+        if self.service_id == SERVICE_ID { text } else { text.replace(&self.service_id, SERVICE_ID) }
     }
 
     /// Posts to the server's router.

@@ -3,7 +3,10 @@
 //! A `.slt` file is one session on a fresh engine. `statement` and `query` records hold one statement each; after every
 //! one the runner waits until all persistent queries have caught up, so that a script needs no pauses. A SELECT with
 //! EMIT CHANGES ends by its LIMIT. Reading starts at the earliest offset unless the script SETs otherwise. Beyond SQL
-//! there is `RESTART SERVER;`, which ends the engine and opens it again on the same log.
+//! there is `RESTART SERVER;`, which ends the engine and opens it again on the same log. `onlyif` and `skipif` know
+//! `memory`, `embedded` and `kafka`, for what differs between logs: the offsets of records.
+//!
+//! Nothing waits for ever: a query that gives no row for [`LIMIT`] fails, and is named.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +18,7 @@ use crate::sql;
 use crate::sql::ast::StatementKind;
 
 use super::command::Job;
-use super::fixture::{Fixture, LogKind};
+use super::fixture::{Fixture, LIMIT, LogKind};
 use super::report::{CaseResult, Outcome};
 
 /// What a test script can say beyond SQL.
@@ -58,6 +61,7 @@ fn run_file(path: &Path, log: &LogKind) -> Result<(), Outcome> {
         let session = Session::open(&kind).map_err(ScriptError);
         async move { session }
     });
+    runner.add_label(&log.as_str().to_lowercase());
     let failed = |error: sqllogictest::TestError| format!("on the {} log: {}", log.as_str(), error.display(false));
     runner.run_file(path).map_err(|error| Outcome::Fail(failed(error)))
 }
@@ -135,11 +139,15 @@ impl Session {
 
     fn query(&self, text: &str) -> Result<DBOutput<DefaultColumnType>, String> {
         let answer = self.fixture.query(text, &self.properties).map_err(|failure| failure.diagnostic.to_string())?;
+        let waiting = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let waiting = waiting.map_err(|error| error.to_string())?;
+        let hangs = |_| format!("nothing came within {LIMIT:?}");
         match answer {
             QueryAnswer::Rows(mut stream) => {
                 let types = vec![DefaultColumnType::Text; stream.columns.len()];
                 let mut rows = Vec::new();
-                while let Some(event) = stream.events.blocking_recv() {
+                let mut next = || waiting.block_on(async { tokio::time::timeout(LIMIT, stream.events.recv()).await });
+                while let Some(event) = next().map_err(hangs)? {
                     match event {
                         RowEvent::Rows { rows: batch, tombstones } => {
                             rows.extend(super::fixture::text_rows(&batch, tombstones.as_deref())?);
@@ -152,7 +160,8 @@ impl Session {
             }
             QueryAnswer::Print(mut stream) => {
                 let mut rows = Vec::new();
-                while let Some(line) = stream.lines.blocking_recv() {
+                let mut next = || waiting.block_on(async { tokio::time::timeout(LIMIT, stream.lines.recv()).await });
+                while let Some(line) = next().map_err(hangs)? {
                     rows.push(vec![line]);
                 }
                 Ok(DBOutput::Rows { types: vec![DefaultColumnType::Text], rows })
@@ -200,7 +209,14 @@ impl DB for Session {
     type ColumnType = DefaultColumnType;
 
     fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, ScriptError> {
-        self.statement(sql).map_err(ScriptError)
+        match self.statement(sql) {
+            Ok(DBOutput::Rows { types, rows }) => {
+                let shown = |row: Vec<String>| row.into_iter().map(|cell| self.fixture.shown(cell)).collect();
+                Ok(DBOutput::Rows { types, rows: rows.into_iter().map(shown).collect() })
+            }
+            Ok(output) => Ok(output),
+            Err(reason) => Err(ScriptError(self.fixture.shown(reason))),
+        }
     }
 
     fn engine_name(&self) -> &str {

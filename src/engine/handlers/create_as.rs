@@ -46,7 +46,7 @@ pub(super) fn create_as(scope: &mut Scope<'_>, create: &CreateSourceAs) -> Resul
     };
     let statement = with_defaults(create, &sink.topic, scope.statement);
     let held = match &existing {
-        Some(existing) => Held { begins_at: existing.begins_at.clone(), records: 0 },
+        Some(existing) => Held { begins_at: existing.begins_at.clone(), is_news: false },
         None => Held::of(scope, &sink.source)?,
     };
     let warning = held.warning(&sink.source);
@@ -75,30 +75,32 @@ pub(super) fn create_as(scope: &mut Scope<'_>, create: &CreateSourceAs) -> Resul
 struct Held {
     /// Where the table's own rows begin; empty if the topic is new or empty.
     begins_at: Vec<Offset>,
-    records: u64,
+    /// Nobody was told yet.
+    is_news: bool,
 }
 
 impl Held {
     fn of(scope: &Scope<'_>, sink: &Source) -> Result<Self, Diagnostic> {
-        let nothing = Self { begins_at: Vec::new(), records: 0 };
+        let nothing = Self { begins_at: Vec::new(), is_news: false };
         if !sink.is_table() || scope.purpose == Purpose::Validate {
             return Ok(nothing);
         }
         let log = &scope.engine.log;
         let Some(topic) = log.topic(&sink.topic).map_err(|error| storage(&error))? else { return Ok(nothing) };
         let ranges = log.offsets(topic.id).map_err(|error| storage(&error))?;
-        let records: u64 = ranges.iter().map(|range| range.end.0.abs_diff(range.start.0)).sum();
-        let begins_at = if records > 0 { ranges.iter().map(|range| range.end).collect() } else { Vec::new() };
-        Ok(Self { begins_at, records })
+        if ranges.iter().all(|range| range.start >= range.end) {
+            return Ok(nothing);
+        }
+        Ok(Self { begins_at: ranges.iter().map(|range| range.end).collect(), is_news: true })
     }
 
     /// What to tell of them.
     fn warning(&self, sink: &Source) -> Option<String> {
-        let (topic, name, records) = (&sink.topic, &sink.name, self.records);
-        (records > 0).then(|| {
+        let (topic, name) = (&sink.topic, &sink.name);
+        self.is_news.then(|| {
             format!(
-                "Topic {topic} held {records} records when table {name} was created over it. They stay in the topic and \
-                 are not rows of the table, which begins behind them. DROP TABLE {name} DELETE TOPIC before the \
+                "Topic {topic} held records when table {name} was created over it. They stay in the topic and are not \
+                 rows of the table, which begins behind them. DROP TABLE {name} DELETE TOPIC before the \
                  statement begins with an empty topic."
             )
         })
