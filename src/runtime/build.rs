@@ -52,10 +52,65 @@ pub(super) struct Plan<'a> {
     pub(super) durable: Option<&'a Durable>,
     /// Output leaves after every step, and does not wait for the epoch's end.
     pub(super) leaves_at_once: bool,
-    /// The changelogs that the query's last pipeline wrote to, by operator: its own, whatever they hold.
-    pub(super) opened: &'a BTreeMap<String, TopicId>,
     /// Who takes the rows of an [`Output::Rows`].
     pub(super) client: Option<&'a Arc<Client>>,
+}
+
+/// What the log says of all that a pipeline is made of. Asking for it may wait for a broker; making the pipeline does not.
+pub(super) struct Found {
+    /// By name: the topics that it reads, with what their partitions hold.
+    sources: BTreeMap<String, (TopicInfo, Vec<OffsetRange>)>,
+    /// By name: the topics that it writes.
+    sinks: BTreeMap<String, TopicInfo>,
+    /// By the name of the stateful operator; none for a query without epochs.
+    changelogs: BTreeMap<String, Arc<Changelog>>,
+}
+
+impl Found {
+    /// Asks the log. `durable` is that of [`Plan`], `opened` are the changelogs that the query's last pipeline wrote to,
+    /// by operator: its own, whatever they hold. Those that are not there are made.
+    ///
+    /// # Errors
+    /// A topic is missing, the durable state is gone, the log cannot be read, or an operator is not built.
+    pub(super) fn ask(
+        env: &Environment,
+        query: &QueryId,
+        graph: &OperatorGraph,
+        durable: Option<&Durable>,
+        opened: &BTreeMap<String, TopicId>,
+    ) -> Result<Self, BuildError> {
+        let mut found = Self { sources: BTreeMap::new(), sinks: BTreeMap::new(), changelogs: BTreeMap::new() };
+        let topic = |name: &str| env.log.topic(name)?.ok_or_else(|| BuildError::MissingTopic(name.to_owned()));
+        for stage in &graph.stages {
+            for input in &stage.inputs {
+                if let Input::Source(source) = input
+                    && !found.sources.contains_key(&source.topic)
+                {
+                    let info = topic(&source.topic)?;
+                    let ranges = env.log.offsets(info.id)?;
+                    found.sources.insert(source.topic.clone(), (info, ranges));
+                }
+            }
+            if let Output::Sink(sink) = &stage.output {
+                found.sinks.insert(sink.topic.clone(), topic(&sink.topic)?);
+            }
+            let Some(durable) = durable else { continue };
+            let (operators, _) = operators(env, graph, stage)?;
+            for (node, _) in stage.operators.iter().zip(operators).filter(|(_, operator)| operator.is_stateful()) {
+                let name = &node.name;
+                let known = durable.changelogs.get(name).or_else(|| opened.get(name)).copied();
+                let changelog = Changelog::open(env.log.as_ref(), &env.service_id, query, name, known)?;
+                found.changelogs.insert(name.clone(), Arc::new(changelog));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Where the partition of a topic that is read ends.
+    pub(super) fn end(&self, topic: &str, partition: Partition) -> Option<Offset> {
+        let (_, ranges) = self.sources.get(topic)?;
+        Some(ranges.get(usize::try_from(partition.0).ok()?)?.end)
+    }
 }
 
 /// Where a source partition is read.
@@ -89,14 +144,19 @@ struct Turns {
 /// Makes the tasks of `plan`. They run when woken.
 ///
 /// # Errors
-/// A topic is missing, the log cannot be read, or the graph holds what this version cannot run.
-pub(super) fn pipeline(env: &Arc<Environment>, plan: Plan<'_>, start_of: StartOf<'_>) -> Result<Pipeline, BuildError> {
+/// The graph holds what this version cannot run.
+pub(super) fn pipeline(
+    env: &Arc<Environment>,
+    plan: Plan<'_>,
+    found: &Found,
+    start_of: StartOf<'_>,
+) -> Result<Pipeline, BuildError> {
     if plan.graph.version > GRAPH_VERSION {
         return Err(BuildError::Graph(format!("version {} is newer than {GRAPH_VERSION}", plan.graph.version)));
     }
     let in_order = in_order(plan.graph);
     let order = Arc::new(Order::default());
-    let shapes = shapes(env, &plan, &in_order, &order)?;
+    let shapes = shapes(env, &plan, found, &in_order, &order)?;
     let turns = Turns { order: in_order.contains(&true).then_some(order), idleness: Arc::default() };
     let durable = plan.durable.map(|durable| durable.epoch).unwrap_or_default();
     let gate = Arc::new(Gate::new(plan.max_bytes, env.settings.state_max_bytes, plan.paused, plan.careful, durable));
@@ -111,7 +171,7 @@ pub(super) fn pipeline(env: &Arc<Environment>, plan: Plan<'_>, start_of: StartOf
     };
     for (index, shape) in shapes.iter().enumerate() {
         for nth in 0..shape.tasks {
-            make_task(env, &plan, &shapes, (index, nth), &turns, start_of, &mut pipeline)?;
+            make_task(env, (&plan, found), &shapes, (index, nth), &turns, start_of, &mut pipeline)?;
         }
     }
     Ok(pipeline)
@@ -139,6 +199,7 @@ fn in_order(graph: &OperatorGraph) -> Vec<bool> {
 fn shapes<'a>(
     env: &Environment,
     plan: &Plan<'a>,
+    found: &Found,
     in_order: &[bool],
     order: &Arc<Order>,
 ) -> Result<Vec<Shape<'a>>, BuildError> {
@@ -148,9 +209,8 @@ fn shapes<'a>(
     for (index, stage) in graph.stages.iter().enumerate() {
         let shape = match &stage.inputs[..] {
             [Input::Source(source)] => {
-                let info =
-                    env.log.topic(&source.topic)?.ok_or_else(|| BuildError::MissingTopic(source.topic.clone()))?;
-                let ranges = env.log.offsets(info.id)?;
+                let known = found.sources.get(&source.topic).cloned();
+                let (info, ranges) = known.ok_or_else(|| BuildError::MissingTopic(source.topic.clone()))?;
                 let (first_source, tasks) = (sources, ranges.len());
                 sources += tasks;
                 (0..tasks).for_each(|_| order.add(source.is_table));
@@ -213,7 +273,7 @@ fn stage_time(plan: &Plan<'_>, stage: &Stage) -> Option<EventTime> {
 
 fn make_task(
     env: &Arc<Environment>,
-    plan: &Plan<'_>,
+    (plan, found): (&Plan<'_>, &Found),
     shapes: &[Shape<'_>],
     (index, nth): (usize, usize),
     turns: &Turns,
@@ -242,8 +302,8 @@ fn make_task(
     if has_state && start.is_some() {
         return Err(BuildError::Graph(format!("stage {} has state and no exchange before it", shape.stage.name)));
     }
-    let changelogs = changelogs(env, plan, shape.stage, &chain, pipeline)?;
-    let output = output(env, plan, shapes, index, nth, &edge, stream_time)?;
+    let changelogs = changelogs(found, shape.stage, &chain, pipeline);
+    let output = output(env, (plan, found), shapes, (index, nth), &edge, stream_time)?;
     if let (Some((_, _, ranges)), Some((_, start))) = (&shape.source, &start)
         && env.settings.source_idle.is_zero()
         && start.next >= ranges[nth].end
@@ -347,35 +407,35 @@ pub(super) fn first_offset(source: &SourceInput, partition: usize, range: Offset
 }
 
 /// The changelogs of a stage's operators, by their places in the chain; none for a query without epochs.
-fn changelogs(
-    env: &Environment,
-    plan: &Plan<'_>,
-    stage: &Stage,
-    chain: &Chain,
-    pipeline: &mut Pipeline,
-) -> Result<Vec<(usize, Arc<Changelog>)>, BuildError> {
-    let Some(durable) = plan.durable else { return Ok(Vec::new()) };
-    let mut found = Vec::new();
+fn changelogs(found: &Found, stage: &Stage, chain: &Chain, pipeline: &mut Pipeline) -> Vec<(usize, Arc<Changelog>)> {
+    let mut of_stage = Vec::new();
     for place in chain.stateful() {
         let name = &stage.operators[place].name;
-        let changelog = match pipeline.changelogs.get(name) {
-            Some(known) => Arc::clone(known),
-            None => {
-                let known = durable.changelogs.get(name).or_else(|| plan.opened.get(name)).copied();
-                let opened = Changelog::open(env.log.as_ref(), &env.service_id, plan.query, name, known)?;
-                let opened = Arc::new(opened);
-                pipeline.changelogs.insert(name.clone(), Arc::clone(&opened));
-                opened
-            }
-        };
-        found.push((place, changelog));
+        if let Some(changelog) = found.changelogs.get(name) {
+            pipeline.changelogs.insert(name.clone(), Arc::clone(changelog));
+            of_stage.push((place, Arc::clone(changelog)));
+        }
     }
-    Ok(found)
+    of_stage
+}
+
+/// The operators of a stage as a chain, and the edge behind the last one.
+fn chain(env: &Environment, plan: &Plan<'_>, stage: &Stage) -> Result<(Chain, EdgeSchema), BuildError> {
+    let (compiled, edge) = operators(env, plan.graph, stage)?;
+    let flushes = match plan.durable {
+        None => Flushes::WithoutEpochs,
+        Some(_) if plan.leaves_at_once => Flushes::EachBatch,
+        Some(_) => Flushes::AtBarrier,
+    };
+    Ok((Chain::new(compiled, flushes), edge))
 }
 
 /// The operators of a stage, and the edge behind the last one.
-fn chain(env: &Environment, plan: &Plan<'_>, stage: &Stage) -> Result<(Chain, EdgeSchema), BuildError> {
-    let graph = plan.graph;
+fn operators(
+    env: &Environment,
+    graph: &OperatorGraph,
+    stage: &Stage,
+) -> Result<(Vec<Box<dyn Operator>>, EdgeSchema), BuildError> {
     // The first operator takes all inputs of the stage, every other one what the one before it gives.
     let mut edges = stage
         .inputs
@@ -399,12 +459,7 @@ fn chain(env: &Environment, plan: &Plan<'_>, stage: &Stage) -> Result<(Chain, Ed
     }
     let edge = edges.into_iter().next();
     let edge = edge.ok_or_else(|| BuildError::Graph(format!("stage {} has no input", stage.name)))?;
-    let flushes = match plan.durable {
-        None => Flushes::WithoutEpochs,
-        Some(_) if plan.leaves_at_once => Flushes::EachBatch,
-        Some(_) => Flushes::AtBarrier,
-    };
-    Ok((Chain::new(compiled, flushes), edge))
+    Ok((compiled, edge))
 }
 
 /// The edge behind the last operator of a stage.
@@ -420,16 +475,15 @@ fn edge_behind(graph: &OperatorGraph, index: usize) -> Result<EdgeSchema, BuildE
 
 fn output(
     env: &Environment,
-    plan: &Plan<'_>,
+    (plan, found): (&Plan<'_>, &Found),
     shapes: &[Shape<'_>],
-    index: usize,
-    nth: usize,
+    (index, nth): (usize, usize),
     edge: &EdgeSchema,
     stream_time: Option<EventTime>,
 ) -> Result<TaskOutput, BuildError> {
     match &shapes[index].stage.output {
         Output::Sink(sink) => {
-            let info = env.log.topic(&sink.topic)?.ok_or_else(|| BuildError::MissingTopic(sink.topic.clone()))?;
+            let info = found.sinks.get(&sink.topic).ok_or_else(|| BuildError::MissingTopic(sink.topic.clone()))?;
             let only = env.settings.append_partition;
             let keeps_keys = shapes[index].source.is_some();
             let encoder = SinkEncoder::new(sink, edge, keeps_keys, info.config.partitions, only, nth)?;

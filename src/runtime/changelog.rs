@@ -12,6 +12,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use hashbrown::HashMap;
 
@@ -24,7 +25,9 @@ use crate::types::{EventTime, Offset, Partition, RecordBlock, RecordBlockBuilder
 
 use super::BuildError;
 use super::chain::Chain;
+use super::environment::Environment;
 use super::exchange::owner_of;
+use super::scheduler::Task;
 
 /// Partitions of a new changelog: as many tasks can restore without reading each other's rows, and the cleaner holds the
 /// keys of one at a time. Not more, since an epoch with a few rows writes to as many partitions.
@@ -32,6 +35,9 @@ const PARTITIONS: i32 = 4;
 
 /// About the bytes that one step of a restore reads: a few milliseconds of work at most.
 const READ_BYTES: usize = 512 << 10;
+
+/// A restore that waits for a broker looks again after so long, whether or not it was woken.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What the names of a query's changelogs begin with.
 pub(super) fn topic_prefix(service_id: &str, query: &str) -> String {
@@ -188,6 +194,17 @@ pub(super) struct Restorer {
     progress: Arc<RestoreProgress>,
     // changing
     left: Vec<Left>,
+    /// When its task is woken to look again, by the scheduler's time.
+    look_at: Option<Duration>,
+}
+
+/// Has a task woken after `delay`, unless that is going to happen before.
+fn look_again(env: &Environment, task: &Arc<Task>, look_at: &mut Option<Duration>, delay: Duration) {
+    let now = env.scheduler.now();
+    if look_at.is_none_or(|at| at <= now || at > now + delay) {
+        *look_at = Some(now + delay);
+        env.scheduler.wake_after(delay, task);
+    }
 }
 
 /// What is still to be read of a partition.
@@ -199,6 +216,8 @@ struct Left {
     partition: Partition,
     next: Offset,
     end: Offset,
+    /// Its task is woken when records come.
+    is_awaited: bool,
 }
 
 impl Restorer {
@@ -216,11 +235,18 @@ impl Restorer {
                     progress.total.fetch_add(records_between(range.start, range.end), Ordering::SeqCst);
                     let changelog = Arc::clone(&changelog);
                     let partition = Partition(number);
-                    left.push(Left { operator, changelog, partition, next: range.start, end: range.end });
+                    left.push(Left {
+                        operator,
+                        changelog,
+                        partition,
+                        next: range.start,
+                        end: range.end,
+                        is_awaited: false,
+                    });
                 }
             }
         }
-        Self { share, progress: Arc::clone(progress), left }
+        Self { share, progress: Arc::clone(progress), left, look_at: None }
     }
 
     /// True if there is nothing to read.
@@ -228,16 +254,35 @@ impl Restorer {
         self.left.is_empty()
     }
 
-    /// Reads on a little; gives the number of records.
+    /// Reads on a little; gives the number of records, or none while they are on their way: then `me` is woken.
     ///
     /// # Errors
     /// The log cannot be read, or an operator cannot read its state.
-    pub(super) fn step(&mut self, log: &dyn TopicLog, chain: &mut Chain) -> Result<usize, String> {
-        let Some(left) = self.left.last_mut() else { return Ok(0) };
+    pub(super) fn step(
+        &mut self,
+        env: &Environment,
+        me: &Arc<Task>,
+        chain: &mut Chain,
+    ) -> Result<Option<usize>, String> {
+        let Some(left) = self.left.last_mut() else { return Ok(Some(0)) };
         let topic = &left.changelog.topic;
-        let fetch = log
-            .read(left.changelog.id, left.partition, left.next, READ_BYTES)
-            .map_err(|error| format!("cannot read state from topic {topic}: {error}"))?;
+        if !left.is_awaited {
+            left.is_awaited = true;
+            env.join(left.changelog.id, left.partition, me);
+        }
+        let fetch = match env.log.read_now(left.changelog.id, left.partition, left.next, READ_BYTES) {
+            Ok(Some(fetch)) => fetch,
+            Ok(None) => {
+                look_again(env, me, &mut self.look_at, LOOK_AGAIN);
+                return Ok(None);
+            }
+            Err(error @ TopicError::Unavailable { .. }) => {
+                tracing::debug!(%error, topic, "state cannot be read now");
+                look_again(env, me, &mut self.look_at, env.settings.retry_backoff);
+                return Ok(None);
+            }
+            Err(error) => return Err(format!("cannot read state from topic {topic}: {error}")),
+        };
         let records = fetch.records.slice(0..fetch.records.row_at(left.end));
         let rows = self.share.rows(&records).map_err(|reason| format!("topic {topic}: {reason}"))?;
         if !rows.is_empty() {
@@ -251,9 +296,10 @@ impl Restorer {
         self.progress.restored.fetch_add(records_between(left.next, next), Ordering::SeqCst);
         left.next = next;
         if next >= left.end {
+            env.leave(left.changelog.id, left.partition, me);
             self.left.pop();
         }
-        Ok(records.len())
+        Ok(Some(records.len()))
     }
 }
 

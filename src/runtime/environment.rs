@@ -64,8 +64,13 @@ pub(super) struct Environment {
 pub(super) type Compile =
     fn(&OperatorNode, &[EdgeSchema], &FunctionRegistry, u16) -> Result<Box<dyn Operator>, Diagnostic>;
 
-/// The tasks that read a partition.
-type Readers = Vec<Weak<Task>>;
+/// Who reads a partition.
+#[derive(Default)]
+struct Readers {
+    tasks: Vec<Weak<Task>>,
+    /// Notices of records so far.
+    notices: AtomicU64,
+}
 
 /// What the offsets topic tells.
 #[derive(Default)]
@@ -229,26 +234,58 @@ impl Environment {
 
     /// Has `task` woken by every append to the partition.
     pub(super) fn watch(&self, topic: TopicId, partition: Partition, task: &Arc<Task>) {
-        self.readers.write().entry((topic, partition)).or_default().push(Arc::downgrade(task));
+        self.join(topic, partition, task);
         if let Err(error) = self.log.watch(topic, partition) {
             // Whoever reads it is told, too.
             tracing::warn!(%error, "cannot watch a partition");
         }
     }
 
+    /// Has `task`, which reads the partition for a while, woken when records come.
+    pub(super) fn join(&self, topic: TopicId, partition: Partition, task: &Arc<Task>) {
+        self.readers.write().entry((topic, partition)).or_default().tasks.push(Arc::downgrade(task));
+    }
+
+    /// Ends what [`Environment::join`] began.
+    pub(super) fn leave(&self, topic: TopicId, partition: Partition, task: &Arc<Task>) {
+        if let Some(readers) = self.readers.write().get_mut(&(topic, partition)) {
+            readers.tasks.retain(|other| other.as_ptr() != Arc::as_ptr(task));
+        }
+    }
+
     /// Forgets tasks that are gone.
     pub(super) fn forget_dead_readers(&self) {
-        self.readers.write().retain(|_, tasks| {
-            tasks.retain(|task| task.strong_count() > 0);
-            !tasks.is_empty()
+        self.readers.write().retain(|_, readers| {
+            readers.tasks.retain(|task| task.strong_count() > 0);
+            !readers.tasks.is_empty()
         });
+    }
+
+    /// How often it was told that a topic's first `partitions` partitions have new records.
+    pub(super) fn notices(&self, topic: TopicId, partitions: usize) -> u64 {
+        let all = self.readers.read();
+        let of =
+            |number| all.get(&(topic, Partition(number))).map_or(0, |readers| readers.notices.load(Ordering::SeqCst));
+        (0..i32::try_from(partitions).unwrap_or(i32::MAX)).map(of).sum()
     }
 
     /// Records of the partition became readable.
     pub(super) fn appended(&self, topic: TopicId, partition: Partition) {
-        if let Some(tasks) = self.readers.read().get(&(topic, partition)) {
-            tasks.iter().filter_map(Weak::upgrade).for_each(|task| task.wake());
+        if let Some(readers) = self.readers.read().get(&(topic, partition)) {
+            readers.notices.fetch_add(1, Ordering::SeqCst);
+            readers.tasks.iter().filter_map(Weak::upgrade).for_each(|task| task.wake());
         }
+    }
+
+    /// A topic has so many partitions now, more than before. Waits for locks.
+    pub(super) fn grew(&self, topic: TopicId, partitions: usize) {
+        let queries: Vec<_> = self.queries.lock().values().cloned().collect();
+        queries.iter().for_each(|query| query.topic_grew(topic, partitions));
+        let pushes: Vec<_> = self.pushes.lock().values().cloned().collect();
+        pushes.iter().for_each(|push| push.topic_grew(topic, partitions));
+        let followers: Vec<_> = self.followers.lock().iter().filter_map(Weak::upgrade).collect();
+        followers.iter().for_each(|follower| follower.topic_grew(topic, partitions));
+        self.made_progress();
     }
 
     /// Counts a follower among those that are waited for.

@@ -4,6 +4,9 @@
 //!   append ─▶ wake ─▶ ends of all partitions, taken at once ─▶ decode up to them, a batch a step ─▶ "reached" ─▶ again
 //! ```
 //!
+//! Who waits for the newest rows has asked for the ends, and leaves them for the next round; else the follower asks, in
+//! the background.
+//!
 //! Invariants:
 //! - between two [`Followed::Reached`] stand whole transactions: the ends of all partitions are taken under one look at
 //!   the log, so what a transaction wrote to several partitions is told together;
@@ -18,9 +21,10 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 
 use crate::planner::graph::SourceInput;
-use crate::topics::{TopicError, TopicId};
+use crate::topics::{OffsetRange, TopicError, TopicId};
 use crate::types::{ChangeBatch, Offset, Partition};
 
+use super::asked::Asked;
 use super::build::first_offset;
 use super::cursor::{Cursor, Read, Wish};
 use super::decode::SourceDecoder;
@@ -71,6 +75,8 @@ pub(super) struct Shared {
     /// By partition: what was told as reached.
     reached: Vec<AtomicI64>,
     bad_records: AtomicU64,
+    /// Ends that somebody waits for, and that no round went to yet.
+    wanted: Mutex<Vec<Offset>>,
     /// Why nothing more is followed.
     broken: Mutex<Option<String>>,
     /// Tells those who wait for this topic alone, under the lock of `broken`.
@@ -104,6 +110,7 @@ impl Following {
             topic: topic.id,
             reached,
             bad_records: AtomicU64::new(0),
+            wanted: Mutex::default(),
             broken: Mutex::new(None),
             reached_more: Condvar::new(),
             reached_soon: Notify::new(),
@@ -114,6 +121,8 @@ impl Following {
             name: source.topic.clone(),
             partitions,
             current: 0,
+            asked: None,
+            notices: 0,
             on_followed,
         };
         let task = env.scheduler.task(env.next_lane(), Box::new(body));
@@ -133,6 +142,9 @@ impl Following {
         let ends = self.ends()?;
         if self.shared.is_behind(&ends) {
             return Ok(true);
+        }
+        if !self.env.log.answers_at_once() {
+            self.shared.want(&ends);
         }
         self.task.wake();
         if self.env.scheduler.is_seeded() {
@@ -156,11 +168,15 @@ impl Following {
     }
 
     /// True once everything that is committed now was told as reached, if that takes a moment: then this thread does it,
-    /// for each change of threads would take longer. False if there is more to tell. Never blocks.
+    /// for each change of threads would take longer. False if there is more to tell, or a cluster would have to be asked
+    /// what there is. Never blocks.
     ///
     /// # Errors
     /// The log refuses.
     pub async fn catch_up_soon(&self) -> Result<bool, RuntimeError> {
+        if !self.env.log.answers_at_once() {
+            return Ok(false);
+        }
         let ends = self.ends()?;
         if self.shared.is_behind(&ends) {
             return Ok(true);
@@ -212,6 +228,11 @@ impl Following {
                 self.task.wake();
             }
         })?;
+        if ranges.len() != self.shared.reached.len() {
+            let reason = self.shared.other_partitions(ranges.len());
+            self.shared.broken.lock().get_or_insert(reason);
+            self.task.wake();
+        }
         Ok(ranges.iter().map(|range| range.end).collect())
     }
 }
@@ -246,6 +267,31 @@ impl Shared {
         self.reached_soon.notify_waiters();
     }
 
+    /// Has the next round go to these ends.
+    fn want(&self, ends: &[Offset]) {
+        let mut wanted = self.wanted.lock();
+        if wanted.len() == ends.len() {
+            wanted.iter_mut().zip(ends).for_each(|(known, end)| *known = (*known).max(*end));
+        } else {
+            *wanted = ends.to_vec();
+        }
+    }
+
+    /// Why a topic that was given partitions is not followed on: a key's rows may lie in two of them, and nobody knows
+    /// which came last.
+    fn other_partitions(&self, now: usize) -> String {
+        let before = self.reached.len();
+        format!("the table's topic had {before} partitions and has {now}: the rows of a key may lie in two of them")
+    }
+
+    /// A topic has more partitions than before.
+    pub(super) fn topic_grew(&self, topic: TopicId, partitions: usize) {
+        if topic == self.topic && partitions != self.reached.len() {
+            self.broken.lock().get_or_insert_with(|| self.other_partitions(partitions));
+            self.tell();
+        }
+    }
+
     /// True if everything committed was told, or never will be.
     ///
     /// # Errors
@@ -258,6 +304,10 @@ impl Shared {
             Err(TopicError::UnknownTopic(_)) => return Ok(true),
             ranges => ranges?,
         };
+        if ranges.len() != self.reached.len() {
+            self.broken.lock().get_or_insert_with(|| self.other_partitions(ranges.len()));
+            return Ok(true);
+        }
         let ends: Vec<Offset> = ranges.iter().map(|range| range.end).collect();
         Ok(self.is_behind(&ends))
     }
@@ -291,6 +341,10 @@ struct Follower {
     partitions: Vec<Followable>,
     /// The first partition whose round is not done.
     current: usize,
+    /// Where the partitions end, for the next round.
+    asked: Option<Asked<Vec<OffsetRange>, TopicError>>,
+    /// Notices of records before that was asked.
+    notices: u64,
     on_followed: OnFollowed,
 }
 
@@ -330,16 +384,45 @@ impl Follower {
         Ok(Came::Over)
     }
 
-    /// Takes the ends that the next round goes to. False if there is nothing new.
-    fn begin_round(&mut self, env: &Environment) -> Result<bool, TopicError> {
-        let ranges = env.log.offsets(self.shared.topic)?;
-        let mut is_new = false;
-        for ((partition, range), reached) in self.partitions.iter_mut().zip(&ranges).zip(&self.shared.reached) {
-            partition.end = range.end.max(partition.next);
-            is_new |= reached.load(Ordering::Relaxed) < partition.end.0;
+    /// Takes the ends that the next round goes to, where they are known.
+    fn begin_round(&mut self, env: &Environment, me: &Arc<Task>) -> Result<Ran, TopicError> {
+        let partitions = self.partitions.len();
+        let wanted = std::mem::take(&mut *self.shared.wanted.lock());
+        let (mut ends, mut is_newest) = (wanted, false);
+        if ends.len() != partitions || !self.is_news(&ends) {
+            let asked = match self.asked.take() {
+                Some(asked) => asked,
+                None => {
+                    self.notices = env.notices(self.shared.topic, partitions);
+                    let topic = self.shared.topic;
+                    Asked::ask(&env.log, me, move |log| log.offsets(topic))
+                }
+            };
+            let Some(ranges) = asked.take() else {
+                self.asked = Some(asked);
+                return Ok(Ran::IDLE);
+            };
+            let ranges = ranges?;
+            if ranges.len() != partitions {
+                return Ok(self.end(env, self.shared.other_partitions(ranges.len())));
+            }
+            ends = ranges.iter().map(|range| range.end).collect();
+            // Records that came while it was asked may be missing.
+            is_newest = self.notices == env.notices(self.shared.topic, partitions);
+        }
+        let is_news = self.is_news(&ends);
+        for (partition, end) in self.partitions.iter_mut().zip(&ends) {
+            partition.end = partition.next.max(*end);
         }
         self.current = 0;
-        Ok(is_new)
+        Ok(if is_news || !is_newest { Ran::AGAIN } else { Ran::IDLE })
+    }
+
+    /// True if not everything before these ends was told as reached.
+    fn is_news(&self, ends: &[Offset]) -> bool {
+        let reached = self.shared.reached.iter().map(|reached| Offset(reached.load(Ordering::Relaxed)));
+        let next = self.partitions.iter().map(|partition| partition.next);
+        ends.iter().zip(reached.zip(next)).any(|(end, (reached, next))| reached < next.max(*end))
     }
 
     /// The round is done.
@@ -384,7 +467,7 @@ impl Body for Follower {
                 if was_under_way {
                     self.reached(&env);
                 }
-                Ok(if self.begin_round(&env)? { Ran::AGAIN } else { Ran::IDLE })
+                self.begin_round(&env, me)
             }
         });
         ran.unwrap_or_else(|error| match error {

@@ -160,6 +160,12 @@ impl Runtime {
                 env.appended(topic, partition);
             }
         }));
+        let listener = Arc::downgrade(&env);
+        env.log.notify_growth(Arc::new(move |topic, partitions| {
+            if let Some(env) = listener.upgrade() {
+                env.grew(topic, partitions);
+            }
+        }));
         env.begin_to_show_groups();
         let mut workers = Vec::with_capacity(threads);
         for nth in 0..threads {

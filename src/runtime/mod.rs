@@ -16,6 +16,7 @@
 //! Reading order: [`handle`], [`query`], [`pipeline`], [`source_task`], [`stage_task`], [`exchange`], [`order`],
 //! [`changelog`], [`scheduler`].
 
+mod asked;
 mod build;
 mod chain;
 mod changelog;

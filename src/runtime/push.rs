@@ -14,12 +14,12 @@ use crate::catalog::QueryId;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::planner::OperatorGraph;
 use crate::planner::graph::Input;
-use crate::topics::{PartitionRecords, TopicInfo};
+use crate::topics::{PartitionRecords, TopicId, TopicInfo};
 use crate::types::{Epoch, Offset};
 
 use super::RowEvent;
 use super::RuntimeError;
-use super::build::{self, Plan, Start};
+use super::build::{self, Found, Plan, Start};
 use super::client::{Client, Pump};
 use super::counters::Counters;
 use super::environment::Environment;
@@ -62,6 +62,8 @@ pub(super) struct PushQuery {
     env: Arc<Environment>,
     counters: Counters,
     client: Arc<Client>,
+    /// It reads what there was when it began.
+    until_end: bool,
     pump: OnceLock<Arc<Task>>,
     // changing
     control: Mutex<Control>,
@@ -93,6 +95,7 @@ impl PushQuery {
             env: Arc::clone(env),
             counters: Counters::default(),
             client: Arc::clone(&client),
+            until_end: definition.until_end,
             pump: OnceLock::new(),
             control: Mutex::default(),
         });
@@ -111,16 +114,10 @@ impl PushQuery {
         query.pump.get_or_init(|| Arc::clone(&pump));
         let owner = Arc::downgrade(&query);
         let owner: Weak<dyn Owner> = owner;
-        let log = Arc::clone(&env.log);
-        let mut refused = None;
+        let none = BTreeMap::new();
+        let found = Found::ask(env, &QueryId(definition.id.clone()), &definition.graph, None, &none)?;
         let mut start_of = |topic: &TopicInfo, key: SourceKey, first: Offset| {
-            let end = log.offsets(topic.id).map(|ranges| {
-                usize::try_from(key.partition.0).ok().and_then(|i| ranges.get(i)).map_or(first, |range| range.end)
-            });
-            let end = end.unwrap_or_else(|error| {
-                refused = Some(error);
-                first
-            });
+            let end = found.end(&topic.name, key.partition).unwrap_or(first);
             let starts_late = definition.start == PushStart::Latest && !tables.contains(&topic.name);
             let next = if starts_late { end } else { first };
             Start { next, stream_time: None, until: definition.until_end.then_some(end) }
@@ -144,21 +141,17 @@ impl PushQuery {
                 skip: &BTreeSet::new(),
                 durable: None,
                 leaves_at_once: false,
-                opened: &BTreeMap::new(),
                 client: Some(&client),
             },
+            &found,
             &mut start_of,
         );
-        let built = match refused {
-            Some(error) => Err(error.into()),
-            None => built.map_err(RuntimeError::from),
-        };
         let pipeline = match built {
             Ok(pipeline) => pipeline,
             Err(error) => {
                 drop(control);
                 env.pushes.lock().remove(&definition.id);
-                return Err(error);
+                return Err(error.into());
             }
         };
         let sources: Vec<_> = pipeline.sources.iter().map(|source| Arc::clone(&source.task)).collect();
@@ -197,6 +190,23 @@ impl PushQuery {
             }
         }
         Ok(pipeline.is_quiet() && self.client.is_empty())
+    }
+
+    /// A topic was given partitions that the query does not read: what it gives is no longer all there is.
+    pub(super) fn topic_grew(&self, topic: TopicId, partitions: usize) {
+        let name = {
+            let control = self.control.lock();
+            let Some(pipeline) = control.pipeline.as_ref().filter(|_| !self.until_end) else { return };
+            let mut read = pipeline.sources.iter().filter(|source| source.key.topic == topic && source.key.reader == 0);
+            let Some(first) = read.next() else { return };
+            if read.count() + 1 >= partitions {
+                return;
+            }
+            first.topic.clone()
+        };
+        let message = format!("topic {name} was given more partitions: it has {partitions} now");
+        let hint = "Start the query again: it reads all of them.";
+        self.client.finish(RowEvent::Failed(Diagnostic::new(Code::Internal, message).with_hint(hint)));
     }
 
     /// What the query has done, and what it holds.

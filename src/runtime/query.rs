@@ -189,6 +189,7 @@ impl Query {
             self.send();
             return Ran::AGAIN;
         }
+        self.learn_durable(&mut control, me);
         let probe = control.uncertain.as_mut().is_some_and(|doubt| doubt.probe_at.take_if(|at| *at <= now).is_some());
         if probe {
             drop(control);
@@ -200,8 +201,9 @@ impl Query {
             && !control.outbox.awaits_forgotten()
             && control.restart_at.take_if(|at| *at <= now).is_some()
         {
-            self.rebuild(&mut control, me);
+            self.prepare(&mut control, me, None);
         }
+        self.rebuild(&mut control, me);
         self.switch_graph(&mut control, me);
         self.pass_quiet_time(&mut control, me);
         self.maybe_close(&mut control);
@@ -378,23 +380,43 @@ impl Query {
             return;
         }
         match outcome {
-            CommitOutcome::Committed(_) => match self.read_durable(&mut control) {
-                Ok(()) => {
-                    let output = control.uncertain.take().and_then(|doubt| doubt.output);
-                    if let Some((epoch, output)) = output.filter(|(epoch, _)| *epoch <= control.durable.epoch) {
-                        control.outbox.put(epoch, output);
-                    }
-                    control.restart_at = Some(Duration::ZERO);
-                    return me.wake();
-                }
-                Err(error) => tracing::warn!(query_id = %self.id, %error, "cannot read the log, trying again"),
-            },
+            CommitOutcome::Committed(_) => self.read_durable(&mut control, me),
             CommitOutcome::Fenced => {
                 drop(control);
-                return self.env.give_up(FENCED);
+                self.env.give_up(FENCED);
             }
-            CommitOutcome::Aborted(_) | CommitOutcome::Unknown(_) => {}
+            CommitOutcome::Aborted(_) | CommitOutcome::Unknown(_) => self.probe_later(&mut control, me),
         }
+    }
+
+    /// The log told what is durable.
+    fn learn_durable(&self, control: &mut Control, me: &Arc<Task>) {
+        let Some(told) = control.uncertain.as_mut().and_then(|doubt| doubt.told.take_if(|told| told.is_there())) else {
+            return;
+        };
+        match told.take() {
+            Some(Ok((durable, told_until))) => {
+                control.told_until = told_until;
+                if let Some(durable) = durable {
+                    self.counters.epochs.add(1);
+                    control.became_durable(durable);
+                }
+                let output = control.uncertain.take().and_then(|doubt| doubt.output);
+                if let Some((epoch, output)) = output.filter(|(epoch, _)| *epoch <= control.durable.epoch) {
+                    control.outbox.put(epoch, output);
+                }
+                control.restart_at = Some(Duration::ZERO);
+                me.wake();
+            }
+            Some(Err(error)) => {
+                tracing::warn!(query_id = %self.id, %error, "cannot read the log, trying again");
+                self.probe_later(control, me);
+            }
+            None => {}
+        }
+    }
+
+    fn probe_later(&self, control: &mut Control, me: &Arc<Task>) {
         if let Some(doubt) = &mut control.uncertain {
             doubt.probes += 1;
             let delay = backoff(self.env.settings.retry_backoff, doubt.probes);

@@ -295,8 +295,9 @@ impl StageTask {
     /// Reads some state back. The task goes on at the stream time it had.
     fn restore(&mut self, me: &Arc<Task>, owner: &Arc<dyn Owner>) -> Result<Ran, Stopped> {
         let Some(restorer) = &mut self.restorer else { return Ok(Ran::AGAIN) };
-        let rows = match restorer.step(self.worker.env.log.as_ref(), &mut self.worker.chain) {
-            Ok(rows) => rows,
+        let rows = match restorer.step(&self.worker.env, me, &mut self.worker.chain) {
+            Ok(Some(rows)) => rows,
+            Ok(None) => return Ok(Ran::IDLE),
             Err(reason) => {
                 self.worker.fail_without_record(owner, reason);
                 return Err(Stopped);

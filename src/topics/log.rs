@@ -67,6 +67,9 @@ pub type OnCommit = Box<dyn FnOnce(CommitOutcome) + Send>;
 /// Called when records of a partition become readable, on any thread; must not block and must not call the log.
 pub type OnAppend = Arc<dyn Fn(TopicId, Partition) + Send + Sync>;
 
+/// Called after a topic that is read was given more partitions, with their number; on a thread that may wait.
+pub type OnGrowth = Arc<dyn Fn(TopicId, usize) + Send + Sync>;
+
 /// Makes transactions under one id.
 pub trait Committer: Send + Sync {
     /// Hands over a transaction and returns at once; `done` is called exactly once. Transactions of one committer
@@ -190,8 +193,8 @@ pub trait TopicLog: Send + Sync {
     /// [`TopicError::OffsetOutOfRange`] if retention removed `from`, [`TopicError::UnknownTopic`], storage.
     fn read(&self, topic: TopicId, partition: Partition, from: Offset, max_bytes: usize) -> Result<Fetch, TopicError>;
 
-    /// As [`TopicLog::read`], but never waits for a broker either: `None` while committed records are on their way;
-    /// [`TopicLog::notify`] tells when they have come.
+    /// As [`TopicLog::read`], but never waits for a broker either: `None` while committed records are on their way, or
+    /// where the partition ends is being found out; [`TopicLog::notify`] tells when to ask again.
     ///
     /// # Errors
     /// As [`TopicLog::read`].
@@ -208,6 +211,20 @@ pub trait TopicLog: Send + Sync {
     /// Has `on_append` called after records of a partition became readable that is read or watched, for the life of the
     /// log; our own logs call it before they answer the commit or append. It may be called without need.
     fn notify(&self, on_append: OnAppend);
+
+    /// Has `on_growth` called for the life of the log. Topics of our own logs never grow.
+    fn notify_growth(&self, _on_growth: OnGrowth) {}
+
+    /// True if no call waits for anything but this machine.
+    fn answers_at_once(&self) -> bool {
+        true
+    }
+
+    /// Does what asks the log and may take long, without holding up the caller: on a cluster on another thread, where it
+    /// is dropped undone when the log ends. Our own logs answer at once, and do it before this returns.
+    fn in_background(&self, job: Box<dyn FnOnce() + Send>) {
+        job();
+    }
 
     /// Asks for notices of a partition that nobody has read yet; our own logs give them unasked.
     ///

@@ -25,7 +25,7 @@ mod partitioner;
 mod topic;
 
 pub use log::{
-    CommitOutcome, Committer, Fetch, OnAppend, OnCommit, PartitionRecords, ReaderGroup, TopicError, TopicLog,
+    CommitOutcome, Committer, Fetch, OnAppend, OnCommit, OnGrowth, PartitionRecords, ReaderGroup, TopicError, TopicLog,
     Transaction,
 };
 pub use ownership::{Claim, OnOwnership, Ownership};

@@ -7,6 +7,7 @@ mod ddl;
 mod join_order;
 mod joins;
 mod memory;
+mod on_kafka;
 mod ownership;
 mod queries;
 mod queries_file;

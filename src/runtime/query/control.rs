@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::planner::OperatorGraph;
-use crate::runtime::Delivery;
+use crate::runtime::{BuildError, Delivery, RuntimeError};
 use crate::topics::{PartitionRecords, TopicId, Transaction};
 use crate::types::{Epoch, Offset};
 
+use crate::runtime::asked::Asked;
+use crate::runtime::build::Found;
 use crate::runtime::pipeline::{Pipeline, Place, SourceHandle, TaskCapture, TaskFailure};
 use crate::runtime::positions::{Durable, SourceKey};
 use crate::runtime::processing_log::ProcessingLogEntry;
@@ -48,13 +50,23 @@ pub(super) struct Doubt {
     pub(super) probes: u32,
     /// Output that leaves if this epoch turns out to be committed.
     pub(super) output: Option<(Epoch, Vec<PartitionRecords>)>,
+    /// The commit is decided: what the log says about it, and up to where.
+    pub(super) told: Option<Asked<(Option<Durable>, Offset), RuntimeError>>,
 }
 
 impl Doubt {
     /// A doubt to be probed at once.
     pub(super) fn about(output: Option<(Epoch, Vec<PartitionRecords>)>) -> Self {
-        Self { probe_at: Some(Duration::ZERO), probes: 0, output }
+        Self { probe_at: Some(Duration::ZERO), probes: 0, output, told: None }
     }
+}
+
+/// A pipeline to be made.
+pub(super) struct Preparing {
+    /// What it is made of.
+    pub(super) found: Asked<Found, BuildError>,
+    /// The graph to go back to, if the query's graph was replaced by this.
+    pub(super) previous: Option<(Arc<OperatorGraph>, Delivery)>,
 }
 
 /// Why a query stays in ERROR.
@@ -77,6 +89,8 @@ pub(super) struct Control {
     pub(super) pipeline: Option<Pipeline>,
     /// What the last pipeline read, by topic name.
     pub(super) sources: Vec<(String, SourceKey)>,
+    /// The next one, while the log is asked.
+    pub(super) preparing: Option<Preparing>,
     /// The changelogs of the last pipeline, by operator.
     pub(super) opened: BTreeMap<String, TopicId>,
     /// Pipelines made so far.
@@ -138,6 +152,7 @@ impl Control {
             error: None,
             pipeline: None,
             sources: Vec::new(),
+            preparing: None,
             opened: BTreeMap::new(),
             pipelines: 0,
             epoch: durable.epoch.next(),
@@ -180,6 +195,7 @@ impl Control {
             && self.uncertain.is_none()
             && self.outbox.is_empty()
             && self.restart_at.is_none()
+            && self.preparing.is_none()
     }
 
     /// Takes notice that a commit is to be handed over at `now`: what it had to wait for is through, or it is tried again.
@@ -199,6 +215,7 @@ impl Control {
             self.committing.take_if(|commit| commit.awaits_output);
         }
         self.pipeline = None;
+        self.preparing = None;
         self.closing = None;
         self.open = false;
         self.quiet_since = None;

@@ -1,12 +1,15 @@
 //! How a persistent query starts, pauses, changes its graph, stops, and what it says of itself.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::planner::OperatorGraph;
-use crate::runtime::build::{self, Plan, Start};
+use crate::planner::graph::Input;
+use crate::runtime::asked::Asked;
+use crate::runtime::build::{self, Found, Plan, Start};
 use crate::runtime::counters::Counters;
 use crate::runtime::environment::Environment;
 use crate::runtime::pipeline::{Owner, SourceHandle};
@@ -18,7 +21,7 @@ use crate::runtime::{BuildError, Delivery, RuntimeError};
 use crate::topics::{TopicError, TopicId, TopicInfo};
 use crate::types::{Offset, Partition};
 
-use super::control::{Control, Failure};
+use super::control::{Control, Failure, Preparing};
 use super::{Query, QueryDefinition, TaskFailure};
 
 impl Query {
@@ -50,12 +53,34 @@ impl Query {
             answer: parking_lot::Mutex::default(),
         });
         query.coordinate_anew();
-        query.build(&mut query.control.lock())?;
+        {
+            let mut control = query.control.lock();
+            let found = Found::ask(env, &query.id, &control.graph, Some(&control.durable), &control.opened)?;
+            query.build(&mut control, &found)?;
+        }
         Ok(query)
     }
 
+    /// Asks the log for all that a pipeline is made of; the coordinator is woken when it has answered. `previous` is what
+    /// the query goes back to if it cannot be made.
+    pub(super) fn prepare(
+        &self,
+        control: &mut Control,
+        me: &Arc<Task>,
+        previous: Option<(Arc<OperatorGraph>, Delivery)>,
+    ) {
+        if control.error.is_some() || control.stopped {
+            return;
+        }
+        control.discard_pipeline();
+        let (env, query, graph) = (Arc::clone(&self.env), self.id.clone(), Arc::clone(&control.graph));
+        let (durable, opened) = (control.durable.clone(), control.opened.clone());
+        let found = Asked::ask(&self.env.log, me, move |_| Found::ask(&env, &query, &graph, Some(&durable), &opened));
+        control.preparing = Some(Preparing { found, previous });
+    }
+
     /// Makes a pipeline from the durable positions.
-    fn build(&self, control: &mut Control) -> Result<(), BuildError> {
+    fn build(&self, control: &mut Control, found: &Found) -> Result<(), BuildError> {
         control.discard_pipeline();
         control.pipelines += 1;
         control.epoch = control.durable.epoch.next();
@@ -94,9 +119,9 @@ impl Query {
                 skip: &control.skip,
                 durable: Some(&control.durable),
                 leaves_at_once: control.delivery.leaves_at_once(),
-                opened: &control.opened,
                 client: None,
             },
+            found,
             &mut start_of,
         )?;
         if replaced > 0 {
@@ -120,36 +145,41 @@ impl Query {
         Ok(())
     }
 
-    /// Makes a new pipeline after a failure or an unknown outcome.
+    /// Makes a new pipeline once the log has answered.
     pub(super) fn rebuild(&self, control: &mut Control, me: &Arc<Task>) {
-        if control.error.is_some() || control.stopped {
-            return;
-        }
-        match self.build(control) {
-            Ok(()) => {}
+        let Some(found) = control.preparing.as_ref().and_then(|preparing| preparing.found.take()) else { return };
+        let previous = control.preparing.take().and_then(|preparing| preparing.previous);
+        let built = found.and_then(|found| self.build(control, &found));
+        match (built, previous) {
+            (Ok(()), _) => {}
+            (Err(error), Some((graph, delivery))) => {
+                control.refused_graph = Some(error.to_string());
+                (control.graph, control.delivery) = (graph, delivery);
+                control.restart_at = Some(Duration::ZERO);
+                me.wake();
+            }
             // The log is away: that is no fault of the query's.
-            Err(BuildError::Log(error @ TopicError::Unavailable { .. })) => {
+            (Err(BuildError::Log(error @ TopicError::Unavailable { .. })), None) => {
                 control.trouble = Some(error.to_string());
                 let delay = self.env.settings.retry_backoff;
                 control.restart_at = Some(self.env.scheduler.now() + delay);
                 self.env.scheduler.wake_after(delay, me);
             }
-            Err(error) => {
+            (Err(error), None) => {
                 control.fail(TaskFailure::of_no_record(error.to_string()));
                 self.after_failure(control, me);
             }
         }
     }
 
-    /// After an unknown outcome that is decided by now: asks the log what is durable.
-    pub(super) fn read_durable(&self, control: &mut Control) -> Result<(), RuntimeError> {
-        let (durable, told_until) = self.env.told_since(&self.id, control.told_until)?;
-        control.told_until = told_until;
-        if let Some(durable) = durable {
-            self.counters.epochs.add(1);
-            control.became_durable(durable);
+    /// After an unknown outcome that is decided by now: asks the log what is durable. The coordinator is woken when it
+    /// has answered.
+    pub(super) fn read_durable(&self, control: &mut Control, me: &Arc<Task>) {
+        let (env, query, from) = (Arc::clone(&self.env), self.id.clone(), control.told_until);
+        if let Some(doubt) = &mut control.uncertain {
+            doubt.told = Some(Asked::ask(&self.env.log, me, move |_| env.told_since(&query, from)));
         }
-        Ok(())
+        me.wake();
     }
 
     /// Goes on with another graph once everything read so far is durable; with the old one if the new one cannot be
@@ -171,13 +201,41 @@ impl Query {
             // It runs when the query is resumed.
             return;
         }
-        if let Err(error) = self.build(control) {
-            control.refused_graph = Some(error.to_string());
-            control.graph = previous;
-            control.delivery = delivered;
-            control.restart_at = Some(Duration::ZERO);
-            me.wake();
+        self.prepare(control, me, Some((previous, delivered)));
+        self.rebuild(control, me);
+    }
+
+    /// A topic was given partitions. They are read from their beginnings, from the end of the epoch under way on; but a
+    /// table's rows of one key may then lie in two of them, whose order nobody knows: such a query stops.
+    pub(in crate::runtime) fn topic_grew(&self, topic: TopicId, partitions: usize) {
+        let mut control = self.control.lock();
+        let Some(pipeline) = &control.pipeline else { return };
+        let mut read = pipeline.sources.iter().filter(|source| source.key.topic == topic && source.key.reader == 0);
+        let Some(first) = read.next() else { return };
+        let (name, before) = (first.topic.clone(), read.count() + 1);
+        if before >= partitions {
+            return;
         }
+        let inputs = control.graph.stages.iter().flat_map(|stage| &stage.inputs);
+        let mut tables = inputs.filter_map(|input| match input {
+            Input::Source(source) if source.is_table => Some(&source.topic),
+            _ => None,
+        });
+        if tables.any(|table| *table == name) {
+            drop(control);
+            let reason = format!(
+                "topic {name} had {before} partitions and has {partitions}: rows of one key of the table may lie in two of \
+                 them, and nobody knows which is the last. RESUME reads all of them"
+            );
+            tracing::error!(query_id = %self.id, reason, "query stopped");
+            return self.stop_with(Failure::of_no_record(reason));
+        }
+        tracing::info!(query_id = %self.id, topic = name, before, partitions, "a topic was given more partitions");
+        if control.next_graph.is_none() {
+            control.next_graph = Some((Arc::clone(&control.graph), control.delivery));
+        }
+        drop(control);
+        self.wake();
     }
 
     /// Asks for another graph; it runs from the end of the epoch under way on.
@@ -197,7 +255,10 @@ impl Query {
         let control = self.control.lock();
         match control.refused_graph.clone() {
             Some(reason) => Err(RuntimeError::QueryFailed { query: self.id.clone(), reason }),
-            None => Ok(control.next_graph.is_none()),
+            None => {
+                let is_under_way = control.preparing.as_ref().is_some_and(|preparing| preparing.previous.is_some());
+                Ok(control.next_graph.is_none() && !is_under_way)
+            }
         }
     }
 
@@ -218,7 +279,7 @@ impl Query {
         control.restart_at = None;
         control.committing.take_if(|commit| commit.retry_at.is_some() || commit.awaits_output);
         control.outbox.forget();
-        control.uncertain.take_if(|doubt| doubt.probe_at.is_some());
+        control.uncertain.take_if(|doubt| doubt.probe_at.is_some() || doubt.told.is_some());
         drop(control);
         self.wake();
     }
@@ -271,16 +332,27 @@ impl Query {
         if !pipeline.restored.is_over() || !pipeline.is_quiet() {
             return Ok(false);
         }
-        for source in &pipeline.sources {
-            let partition = usize::try_from(source.key.partition.0).unwrap_or(0);
-            let end = self.env.log.offsets(source.key.topic)?.get(partition).map_or(Offset(0), |range| range.end);
-            let limit = Offset(source.progress.limit.load(Ordering::SeqCst));
-            let read = Offset(source.progress.read.load(Ordering::SeqCst));
+        let number = pipeline.number;
+        let sources: Vec<_> =
+            pipeline.sources.iter().map(|source| (source.key, Arc::clone(&source.progress))).collect();
+        // A cluster may take its time to answer, and the query needs the lock to go on.
+        drop(control);
+        let mut ends = BTreeMap::new();
+        for (key, progress) in sources {
+            let ends = match ends.entry(key.topic) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(self.env.log.offsets(key.topic)?),
+            };
+            let partition = usize::try_from(key.partition.0).unwrap_or(0);
+            let end = ends.get(partition).map_or(Offset(0), |range| range.end);
+            let limit = Offset(progress.limit.load(Ordering::SeqCst));
+            let read = Offset(progress.read.load(Ordering::SeqCst));
             if read < end.min(limit) {
                 return Ok(false);
             }
         }
-        Ok(control.is_settled())
+        let control = self.control.lock();
+        Ok(control.is_settled() && control.is_current(number))
     }
 
     /// While state is read back: rows read, and rows to read.

@@ -441,6 +441,10 @@ impl Work {
             if guilty.iter().any(|(known, _)| *known == job) {
                 continue;
             }
+            if code == RDKafkaErrorCode::UnknownPartition {
+                // The topic may have been given it just now: the producer has to hear of it.
+                drop(self.producer.client().fetch_metadata(Some(topic), TRY));
+            }
             let Some(error) = refusal(&self.cluster, code, topic) else { continue };
             guilty.push((job, error));
         }
@@ -470,8 +474,12 @@ impl Work {
 pub(super) fn check(cluster: &Cluster, max_record_bytes: usize, transaction: &Transaction) -> Result<(), TopicError> {
     for entry in &transaction.records {
         let known = cluster.known(&entry.topic)?;
-        let info = known.ok_or_else(|| TopicError::UnknownTopic(entry.topic.clone()))?;
-        let partitions = info.config.partitions;
+        let unknown = || TopicError::UnknownTopic(entry.topic.clone());
+        let mut partitions = known.ok_or_else(unknown)?.config.partitions;
+        if entry.partition.0 >= partitions {
+            // The topic may have been given more since.
+            partitions = cluster.find(&entry.topic)?.ok_or_else(unknown)?.config.partitions;
+        }
         if !(0..partitions).contains(&entry.partition.0) {
             let (topic, partition) = (entry.topic.clone(), entry.partition);
             return Err(TopicError::UnknownPartition { topic, partition, partitions });
@@ -484,11 +492,14 @@ pub(super) fn check(cluster: &Cluster, max_record_bytes: usize, transaction: &Tr
 /// What the report of a refused record means; `None` if the record is not to blame.
 pub(super) fn refusal(cluster: &Cluster, code: RDKafkaErrorCode, topic: &str) -> Option<TopicError> {
     match code {
-        RDKafkaErrorCode::UnknownTopicOrPartition
-        | RDKafkaErrorCode::UnknownTopic
-        | RDKafkaErrorCode::UnknownPartition => {
+        RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => {
             cluster.doubt(topic);
             Some(TopicError::UnknownTopic(topic.to_owned()))
+        }
+        RDKafkaErrorCode::UnknownPartition => {
+            // One that the topic was given just now, if the topic is still there.
+            cluster.doubt(topic);
+            Some(TopicError::Unavailable { action: "write to a topic", reason: format!("{topic}: {code}") })
         }
         RDKafkaErrorCode::MessageSizeTooLarge
         | RDKafkaErrorCode::TopicAuthorizationFailed

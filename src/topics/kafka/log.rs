@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
+use super::background::Background;
 use super::cluster::Cluster;
 use super::committer::KafkaCommitter;
 use super::groups::Groups;
@@ -15,8 +16,8 @@ use super::reader::Reader;
 use super::settings::KafkaSettings;
 use crate::telemetry::KafkaMetrics;
 use crate::topics::{
-    Claim, CommitOutcome, Committer, Fetch, OffsetRange, OnAppend, OnCommit, OnOwnership, Ownership, ReaderGroup,
-    TopicConfig, TopicError, TopicId, TopicInfo, TopicLog, Transaction,
+    Claim, CommitOutcome, Committer, Fetch, OffsetRange, OnAppend, OnCommit, OnGrowth, OnOwnership, Ownership,
+    ReaderGroup, TopicConfig, TopicError, TopicId, TopicInfo, TopicLog, Transaction,
 };
 use crate::types::{Offset, Partition};
 
@@ -33,6 +34,7 @@ pub struct KafkaLog {
     settings: KafkaSettings,
     cluster: Arc<Cluster>,
     reader: Arc<Reader>,
+    background: Arc<Background>,
     groups: Arc<Groups>,
     ended: Arc<(Mutex<bool>, Condvar)>,
     // changing
@@ -75,7 +77,8 @@ impl KafkaLog {
     /// As [`KafkaLog::open`].
     pub fn connect(settings: KafkaSettings) -> Result<Self, TopicError> {
         let cluster = Cluster::connect(&settings)?;
-        let reader = Arc::new(Reader::new(&cluster, &settings));
+        let background = Arc::new(Background::default());
+        let reader = Reader::new(&cluster, &settings, &background);
         let groups = Arc::new(Groups::default());
         let ended = Arc::new((Mutex::new(false), Condvar::new()));
         let keeper = std::thread::Builder::new()
@@ -90,6 +93,7 @@ impl KafkaLog {
             settings,
             cluster,
             reader,
+            background,
             groups,
             ended,
             keeper: Mutex::new(Some(keeper)),
@@ -145,7 +149,8 @@ impl TopicLog for KafkaLog {
     fn offsets(&self, topic: TopicId) -> Result<Vec<OffsetRange>, TopicError> {
         self.reader.drain(topic);
         let ranges = self.cluster.offsets(topic)?;
-        self.reader.told(topic, &ranges);
+        let name = self.cluster.by_id(topic)?.name;
+        self.reader.told(topic, &name, &ranges);
         Ok(ranges)
     }
 
@@ -173,6 +178,18 @@ impl TopicLog for KafkaLog {
 
     fn notify(&self, on_append: OnAppend) {
         self.reader.listen(on_append);
+    }
+
+    fn notify_growth(&self, on_growth: OnGrowth) {
+        self.reader.listen_growth(on_growth);
+    }
+
+    fn answers_at_once(&self) -> bool {
+        false
+    }
+
+    fn in_background(&self, job: Box<dyn FnOnce() + Send>) {
+        self.background.run(job);
     }
 
     fn watch(&self, topic: TopicId, partition: Partition) -> Result<(), TopicError> {
@@ -243,6 +260,7 @@ impl TopicLog for KafkaLog {
     }
 
     fn close(&self) {
+        self.background.close();
         *self.ended.0.lock() = true;
         self.ended.1.notify_all();
         if let Some(keeper) = self.keeper.lock().take()

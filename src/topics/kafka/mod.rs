@@ -15,6 +15,7 @@
 //! Reading order: [`KafkaSettings`], [`KafkaLog`], `cluster`, `lease`, `committer`, `reader`, `feeder`, `groups`, `numbers`,
 //! `native` (the only `unsafe`). What a broker does was studied first: `docs/decisions/0003-what-a-real-broker-does.md`.
 
+mod background;
 mod client;
 mod cluster;
 mod committer;
@@ -31,6 +32,9 @@ mod sender;
 mod settings;
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+pub(crate) use tests::Administrator;
 
 pub use log::KafkaLog;
 pub use settings::KafkaSettings;

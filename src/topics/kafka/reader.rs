@@ -6,23 +6,26 @@
 //!
 //! Invariants:
 //! - a place is at one incarnation of a topic; it ends when the topic is found gone or another;
-//! - a read past what is known of the end answers at once; a read before it waits, for a time, for what is under way.
+//! - a read past what is known of the end answers at once; a read before it waits, for a time, for what is under way;
+//! - a read without patience asks nobody: what only the cluster knows is found out in the background, and told by a
+//!   notice.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::RDKafkaErrorCode;
 
+use super::background::Background;
 use super::client::{Log, Refused};
 use super::cluster::Cluster;
 use super::feeder::{Feeder, FeederPlace};
 use super::numbers::Counted;
 use super::settings::KafkaSettings;
-use crate::topics::{Fetch, OffsetRange, OnAppend, TopicError, TopicId};
+use crate::topics::{Fetch, OffsetRange, OnAppend, OnGrowth, TopicError, TopicId};
 use crate::types::{Offset, Partition};
 
 /// Places of reading in one partition.
@@ -38,13 +41,30 @@ type SharedPlaces = Arc<Mutex<Places>>;
 /// The partitions that are read.
 pub(super) struct Reader {
     // fixed
+    me: Weak<Reader>,
     cluster: Arc<Cluster>,
     settings: KafkaSettings,
+    background: Arc<Background>,
     kept: Arc<AtomicUsize>,
     // changing
     lanes: Mutex<Vec<Arc<BaseConsumer<Log>>>>,
     partitions: Mutex<HashMap<(TopicId, Partition), SharedPlaces>>,
+    doubts: Mutex<Doubts>,
     listeners: Arc<RwLock<Vec<OnAppend>>>,
+    on_growth: RwLock<Vec<OnGrowth>>,
+}
+
+/// What is found out about topics in the background.
+#[derive(Default)]
+struct Doubts {
+    /// Asked just now.
+    asked: HashSet<TopicId>,
+    /// Partitions to be watched once their topics are known.
+    to_watch: HashSet<(TopicId, Partition)>,
+    /// Answers that the next reader gets.
+    answers: HashMap<TopicId, TopicError>,
+    /// Incarnations that were read and are no more.
+    gone: HashSet<TopicId>,
 }
 
 /// A partition and the places where it is read.
@@ -56,20 +76,29 @@ struct Places {
 }
 
 impl Reader {
-    pub(super) fn new(cluster: &Arc<Cluster>, settings: &KafkaSettings) -> Self {
-        Self {
+    pub(super) fn new(cluster: &Arc<Cluster>, settings: &KafkaSettings, background: &Arc<Background>) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
             cluster: Arc::clone(cluster),
             settings: settings.clone(),
+            background: Arc::clone(background),
             kept: Arc::default(),
             lanes: Mutex::default(),
             partitions: Mutex::default(),
+            doubts: Mutex::default(),
             listeners: Arc::default(),
-        }
+            on_growth: RwLock::default(),
+        })
     }
 
     /// Has a listener called for partitions that are read.
     pub(super) fn listen(&self, on_append: OnAppend) {
         self.listeners.write().push(on_append);
+    }
+
+    /// Has a listener called for topics that were given more partitions.
+    pub(super) fn listen_growth(&self, on_growth: OnGrowth) {
+        self.on_growth.write().push(on_growth);
     }
 
     /// Takes what came for partitions that are watched; to be called before the ends of a topic are asked for, so that
@@ -84,17 +113,72 @@ impl Reader {
         }
     }
 
-    /// Tells what the cluster said about the offsets of a topic.
-    pub(super) fn told(&self, topic: TopicId, ranges: &[OffsetRange]) {
-        let partitions = self.partitions.lock();
+    /// Tells what the cluster said about the offsets of a topic; its partitions can be read from now on. Where there are
+    /// more than there were, those who listen for that are told.
+    pub(super) fn told(&self, topic: TopicId, name: &str, ranges: &[OffsetRange]) {
+        let mut has_grown = false;
+        let mut partitions = self.partitions.lock();
+        let was_known = partitions.contains_key(&(topic, Partition(0)));
         for (number, range) in (0..).zip(ranges) {
-            if let Some(places) = partitions.get(&(topic, Partition(number))).cloned()
-                && let Some(mut places) = places.try_lock()
-            {
-                places.range.start = places.range.start.max(range.start);
-                places.range.end = places.range.end.max(range.end);
+            let key = (topic, Partition(number));
+            match partitions.get(&key) {
+                Some(places) => {
+                    if let Some(mut places) = places.try_lock() {
+                        places.range.start = places.range.start.max(range.start);
+                        places.range.end = places.range.end.max(range.end);
+                    }
+                }
+                None => {
+                    let places = Places { topic: name.to_owned(), range: *range, feeders: vec![] };
+                    partitions.insert(key, Arc::new(Mutex::new(places)));
+                    has_grown = was_known;
+                }
             }
         }
+        drop(partitions);
+        if has_grown {
+            let (listeners, count) = (self.on_growth.read().clone(), ranges.len());
+            self.background.run(Box::new(move || listeners.iter().for_each(|listener| listener(topic, count))));
+        }
+    }
+
+    fn notice(&self, partitions: impl IntoIterator<Item = (TopicId, Partition)>) {
+        let listeners = self.listeners.read().clone();
+        for (topic, partition) in partitions {
+            listeners.iter().for_each(|listener| listener(topic, partition));
+        }
+    }
+
+    /// Finds out in the background what `question` asks of a topic, then has its readers look again.
+    fn find_out(
+        &self,
+        (topic, partition): (TopicId, Partition),
+        question: impl FnOnce(&Self) -> Result<(), TopicError> + Send + 'static,
+    ) {
+        if !self.doubts.lock().asked.insert(topic) {
+            return;
+        }
+        let me = Weak::clone(&self.me);
+        self.background.run(Box::new(move || {
+            let Some(reader) = me.upgrade() else { return };
+            let answer = question(&reader);
+            let is_known = answer.is_ok();
+            let to_watch: Vec<_> = {
+                let mut doubts = reader.doubts.lock();
+                doubts.asked.remove(&topic);
+                if let Err(error) = answer {
+                    doubts.answers.insert(topic, error);
+                }
+                doubts.to_watch.extract_if(|(id, _)| *id == topic).collect()
+            };
+            // Who cannot watch it is told when reading it.
+            to_watch.into_iter().filter(|_| is_known).for_each(|key| drop(reader.watch(key)));
+            let mut readers: Vec<_> = reader.partitions.lock().keys().filter(|(id, _)| *id == topic).copied().collect();
+            if !readers.contains(&(topic, partition)) {
+                readers.push((topic, partition));
+            }
+            reader.notice(readers);
+        }));
     }
 
     /// What the partitions of a topic hold, as far as that is known; asks nobody.
@@ -115,7 +199,9 @@ impl Reader {
 
     /// Asks where the partitions that are read end.
     pub(super) fn refresh_ends(&self) {
-        let all: Vec<_> = self.partitions.lock().iter().map(|(key, places)| (*key, Arc::clone(places))).collect();
+        let read = self.topics();
+        let mut all: Vec<_> = self.partitions.lock().iter().map(|(key, places)| (*key, Arc::clone(places))).collect();
+        all.retain(|((topic, _), _)| read.binary_search(topic).is_ok());
         let names: Vec<_> =
             all.iter().map(|((_, partition), places)| (places.lock().topic.clone(), *partition)).collect();
         if names.is_empty() {
@@ -144,11 +230,11 @@ impl Reader {
             }
             stays
         });
-        let listeners = self.listeners.read().clone();
-        for ((topic, partition), places) in gone {
+        self.doubts.lock().gone.insert(topic);
+        self.notice(gone.into_iter().map(|(key, places)| {
             drop(places);
-            listeners.iter().for_each(|listener| listener(topic, partition));
-        }
+            key
+        }));
     }
 
     /// Serves what the clients have to say; to be called now and then.
@@ -162,7 +248,11 @@ impl Reader {
 
     /// The topics that are read.
     pub(super) fn topics(&self) -> Vec<TopicId> {
-        let mut topics: Vec<_> = self.partitions.lock().keys().map(|(topic, _)| *topic).collect();
+        let is_read = |places: &SharedPlaces| places.try_lock().is_none_or(|places| !places.feeders.is_empty());
+        let partitions = self.partitions.lock();
+        let mut topics: Vec<_> =
+            partitions.iter().filter(|(_, places)| is_read(places)).map(|((topic, _), _)| *topic).collect();
+        drop(partitions);
         topics.sort_unstable();
         topics.dedup();
         topics
@@ -180,7 +270,7 @@ impl Reader {
         max_bytes: usize,
         patience: Duration,
     ) -> Result<Option<Fetch>, TopicError> {
-        let places = self.places(topic, partition)?;
+        let Some(places) = self.places((topic, partition), patience)? else { return Ok(None) };
         let deadline = Instant::now() + patience;
         loop {
             let signal = {
@@ -211,6 +301,17 @@ impl Reader {
                 }
                 if let Some((code, text)) = feeder.failed.take() {
                     drop(places);
+                    if patience.is_zero() && is_for_the_cluster(code) {
+                        let answer = move |reader: &Self| {
+                            if reader.failed((topic, partition), from, code, text).is_err() {
+                                // Reading begins anew, and says it again.
+                                drop(reader.start_again((topic, partition), None));
+                            }
+                            Ok(())
+                        };
+                        self.find_out((topic, partition), answer);
+                        return Ok(None);
+                    }
                     self.failed((topic, partition), from, code, text)?;
                     continue;
                 }
@@ -236,7 +337,10 @@ impl Reader {
     /// # Errors
     /// As [`crate::topics::TopicLog::read`].
     pub(super) fn watch(&self, key: (TopicId, Partition)) -> Result<(), TopicError> {
-        let places = self.places(key.0, key.1)?;
+        let Some(places) = self.places(key, Duration::ZERO)? else {
+            self.doubts.lock().to_watch.insert(key);
+            return Ok(());
+        };
         let mut places = places.lock();
         if places.feeders.is_empty() {
             let end = places.range.end;
@@ -256,22 +360,40 @@ impl Reader {
         }
     }
 
-    /// The partition's places, made when it is read for the first time.
-    fn places(&self, topic: TopicId, partition: Partition) -> Result<SharedPlaces, TopicError> {
-        if let Some(places) = self.partitions.lock().get(&(topic, partition)) {
-            return Ok(Arc::clone(places));
+    /// The partition's places; without patience `None` while it is found out whether there is such a partition.
+    fn places(
+        &self,
+        (topic, partition): (TopicId, Partition),
+        patience: Duration,
+    ) -> Result<Option<SharedPlaces>, TopicError> {
+        let known = || self.partitions.lock().get(&(topic, partition)).cloned();
+        if let Some(places) = known() {
+            return Ok(Some(places));
         }
-        let info = self.cluster.by_id(topic)?;
-        let ranges = self.cluster.offsets(topic)?;
-        let mut all = self.partitions.lock();
-        for (number, range) in (0..).zip(ranges) {
-            let new = || Arc::new(Mutex::new(Places { topic: info.name.clone(), range, feeders: vec![] }));
-            all.entry((topic, Partition(number))).or_insert_with(new);
+        {
+            let mut doubts = self.doubts.lock();
+            if doubts.gone.contains(&topic) {
+                return Err(TopicError::no_incarnation(topic));
+            }
+            if let Some(error) = doubts.answers.remove(&topic) {
+                return Err(error);
+            }
         }
-        all.get(&(topic, partition)).cloned().ok_or_else(|| {
-            let partitions = info.config.partitions;
-            TopicError::UnknownPartition { topic: info.name.clone(), partition, partitions }
-        })
+        let learn = move |reader: &Self| -> Result<(), TopicError> {
+            let info = reader.cluster.by_id(topic)?;
+            let ranges = reader.cluster.offsets(topic)?;
+            reader.told(topic, &info.name, &ranges);
+            if usize::try_from(partition.0).is_ok_and(|place| place < ranges.len()) {
+                return Ok(());
+            }
+            Err(TopicError::UnknownPartition { topic: info.name, partition, partitions: info.config.partitions })
+        };
+        if patience.is_zero() {
+            self.find_out((topic, partition), learn);
+            return Ok(None);
+        }
+        learn(self)?;
+        known().map(Some).ok_or_else(|| TopicError::no_incarnation(topic))
     }
 
     /// The place to read `from` at: one that is there, a new one, or the one that was not used for longest.
@@ -327,7 +449,8 @@ impl Reader {
         match code {
             RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
                 let ranges = self.cluster.offsets(topic)?;
-                self.told(topic, &ranges);
+                let name = self.name(topic)?;
+                self.told(topic, &name, &ranges);
                 let range = usize::try_from(partition.0).ok().and_then(|place| ranges.get(place));
                 let range = *range.ok_or_else(|| TopicError::no_incarnation(topic))?;
                 // Nothing comes from where the client stands. If the log is shorter than it was, its new records are
@@ -369,14 +492,21 @@ impl Reader {
         Ok(places.topic.clone())
     }
 
-    /// Looks whether a topic that is read is still the same.
+    /// Looks whether a topic that is read is still the same, and whether it was given more partitions.
     ///
     /// # Errors
     /// [`TopicError::UnknownTopic`] if it is not; it is not read any more.
     pub(super) fn look(&self, topic: TopicId) -> Result<(), TopicError> {
         let name = self.name(topic)?;
         match self.cluster.find(&name) {
-            Ok(Some(found)) if found.id == topic => Ok(()),
+            Ok(Some(found)) if found.id == topic => {
+                let last = Partition(found.config.partitions - 1);
+                if !self.partitions.lock().contains_key(&(topic, last)) {
+                    let ranges = self.cluster.offsets(topic)?;
+                    self.told(topic, &name, &ranges);
+                }
+                Ok(())
+            }
             Ok(_) => {
                 self.forget(topic);
                 Err(TopicError::no_incarnation(topic))
@@ -388,4 +518,16 @@ impl Reader {
             }
         }
     }
+}
+
+/// True if only the cluster can say what such an error of a partition means.
+fn is_for_the_cluster(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::AutoOffsetReset
+            | RDKafkaErrorCode::OffsetOutOfRange
+            | RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::UnknownTopic
+            | RDKafkaErrorCode::UnknownPartition
+    )
 }

@@ -1,8 +1,11 @@
 //! The Kafka log against the suite, on a real broker: `THALWEG_KAFKA=host:port` names it (`scripts/kafka start`).
 //! Without one the tests say so and pass.
 
+mod administrator;
 mod dense;
 mod lease;
+
+pub(crate) use self::administrator::Administrator;
 
 use std::sync::Arc;
 use std::time::Duration;
