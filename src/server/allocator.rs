@@ -6,8 +6,8 @@
 //! glibc's allocator maps large blocks on their own and gives them back when they are freed, but each block that is
 //! freed raises the size from which it does so, up to 32 MiB: after the first epochs all of them come from the heap,
 //! where small blocks that live longer lie between, and what was needed once is never given back. Said once what is
-//! large, it stays so. Measured with a Kafka topic read as fast as it goes (`benches/peers`, q0): 125 MiB without, 92 MiB
-//! with it.
+//! large, it stays so. Measured with a Kafka topic read as fast as it goes (`benches/peers`, q0), when all
+//! memory was glibc's: 125 MiB without, 92 MiB with it. What is not Rust's, librdkafka's above all, still is glibc's.
 
 /// From this size on a block is mapped on its own. Larger than what is allocated for each batch of rows.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
