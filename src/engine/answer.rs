@@ -189,8 +189,10 @@ pub struct Restoring {
 pub struct EngineHealth {
     /// The catalog could be read back.
     pub metastore: bool,
-    /// The log answers.
+    /// The log answers, and takes commits.
     pub log: bool,
+    /// Why it does not, as far as that is known.
+    pub trouble: Option<String>,
     /// Commands are being applied.
     pub commands: bool,
     /// How far state is read back; `None` if no query waits for that.

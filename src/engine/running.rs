@@ -147,12 +147,17 @@ impl Engine {
         }
     }
 
-    /// The state of a persistent query as lists show it: with how far its state is read back.
+    /// The state of a persistent query as lists show it: with how far its state is read back, or why it waits.
     pub(super) fn query_state_text(&self, id: &QueryId) -> String {
         let state = self.query_state(id);
-        match self.status_of(id).and_then(|status| status.restoring) {
-            Some((read, rows)) if state == "RUNNING" => format!("RESTORING ({read} of {rows} rows)"),
-            _ => state.to_owned(),
+        let Some(status) = self.status_of(id).filter(|_| state == "RUNNING") else { return state.to_owned() };
+        if let Some((read, rows)) = status.restoring {
+            return format!("RESTORING ({read} of {rows} rows)");
+        }
+        // A commit under way has no answer yet while the log is in trouble.
+        match status.trouble.or_else(|| self.log.trouble()) {
+            Some(trouble) => format!("WAITING ({trouble})"),
+            None => state.to_owned(),
         }
     }
 

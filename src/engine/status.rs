@@ -31,9 +31,12 @@ impl Engine {
             rows_read: queries.iter().map(|(_, (read, _))| read).sum(),
             rows: queries.iter().map(|(_, (_, rows))| rows).sum(),
         });
+        let unread = || log.as_ref().err().map(ToString::to_string);
+        let trouble = self.log.trouble().or_else(unread);
         EngineHealth {
             metastore: true,
-            log: matches!(log, Ok(Some(_))) && self.log.trouble().is_none(),
+            log: matches!(log, Ok(Some(_))) && trouble.is_none(),
+            trouble,
             commands: !self.is_closed(),
             restoring,
             lost: self.lost.get().cloned(),

@@ -69,6 +69,9 @@ pub(super) async fn healthcheck(State(doors): State<Doors>) -> Result<Response, 
         "kafka": part(health.log),
         "commandRunner": part(health.commands),
     });
+    if let Some(trouble) = &health.trouble {
+        details["kafka"]["reason"] = json!(trouble);
+    }
     if let Some(reason) = &health.lost {
         details["ownership"] = json!({ "isHealthy": false, "reason": reason });
     }

@@ -47,7 +47,7 @@ async fn tables_are_what_a_recomputation_gives_through_kills() {
     server.terminate(Duration::from_secs(5)).await;
 }
 
-pub(crate) async fn live(server: &ServerProcess, topic: &str, created: &mut bool, rows: &mut i64) {
+async fn live(server: &ServerProcess, topic: &str, created: &mut bool, rows: &mut i64) {
     if !*created {
         if create(server, topic).await.is_err() {
             return;
@@ -60,7 +60,7 @@ pub(crate) async fn live(server: &ServerProcess, topic: &str, created: &mut bool
 }
 
 /// Each statement may have taken effect in an earlier life.
-pub(crate) async fn create(server: &ServerProcess, topic: &str) -> Result<(), String> {
+async fn create(server: &ServerProcess, topic: &str) -> Result<(), String> {
     let source = format!(
         "CREATE STREAM IF NOT EXISTS SENT (ID BIGINT KEY, G BIGINT, V BIGINT)
            WITH (KAFKA_TOPIC='{topic}', VALUE_FORMAT='JSON', PARTITIONS=3);"
@@ -79,7 +79,7 @@ pub(crate) async fn create(server: &ServerProcess, topic: &str) -> Result<(), St
     Ok(())
 }
 
-pub(crate) async fn insert(server: &ServerProcess, rows: &mut i64) {
+async fn insert(server: &ServerProcess, rows: &mut i64) {
     let first = *rows;
     *rows += ROWS_A_REQUEST;
     let sent: Vec<Value> =
@@ -118,7 +118,7 @@ async fn table(server: &ServerProcess, sql: &str) -> Table {
 }
 
 /// Waits until both tables are what they must be.
-pub(crate) async fn check(server: &ServerProcess) {
+async fn check(server: &ServerProcess) {
     let (windowed, totals) = recomputed(server).await;
     assert!(!windowed.is_empty() && !totals.is_empty());
     for (sql, expected) in [

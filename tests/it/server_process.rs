@@ -1,5 +1,7 @@
 //! A `thalweg server` as a child process that can be killed at any instant, and a client for it.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -9,9 +11,14 @@ use serde_json::{Value, json};
 /// How long a server may take to answer its first request. Generous: this bounds a hang, it measures nothing.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
-/// A server process on the embedded log.
+/// Lines of its log that a test shows when it fails.
+const LOG_LINES: usize = 60;
+
+/// A server process.
 pub(crate) struct ServerProcess {
     child: Child,
+    /// What it logs; readable also when its folder is gone.
+    log: File,
     /// Its address.
     pub(crate) url: String,
     client: reqwest::Client,
@@ -27,21 +34,22 @@ impl ServerProcess {
         for (name, value) in settings {
             command.arg("--set").arg(format!("{name}={value}"));
         }
-        let log = std::fs::File::options().create(true).append(true).open(data.join("server.log")).unwrap();
+        let path = data.join("server.log");
+        let log = File::options().create(true).append(true).open(&path).unwrap();
         command.stdout(Stdio::null()).stderr(log).stdin(Stdio::null());
         let mut child = command.spawn().unwrap();
         let client = reqwest::Client::new();
         let deadline = Instant::now() + START_LIMIT;
         loop {
             if let Some(status) = child.try_wait().unwrap() {
-                let log = std::fs::read_to_string(data.join("server.log")).unwrap_or_default();
+                let log = std::fs::read_to_string(&path).unwrap_or_default();
                 panic!("the server ended with {status}:\n{log}");
             }
             assert!(Instant::now() < deadline, "the server did not start");
             if let Some(url) = url_in_lock(data, child.id())
                 && client.get(format!("{url}/info")).send().await.is_ok_and(|answer| answer.status().is_success())
             {
-                return Self { child, url, client };
+                return Self { child, log: File::open(&path).unwrap(), url, client };
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -65,6 +73,12 @@ impl ServerProcess {
 
     fn signal(&self, signal: &str) {
         assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
+    }
+
+    /// True if the process is over.
+    pub(crate) fn has_ended(&self) -> bool {
+        let state = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        state.map_or(true, |text| text.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')))
     }
 
     /// Asks the process to end, and panics unless it does so cleanly within `limit`.
@@ -128,6 +142,19 @@ impl ServerProcess {
                 ok.then(|| usize::try_from(ack.get("seq")?.as_u64()?).ok())?
             })
             .collect()
+    }
+}
+
+impl Drop for ServerProcess {
+    /// A test that fails shows what the server logged last, and leaves no process behind.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            drop(self.child.kill());
+            let mut text = String::new();
+            drop(self.log.read_to_string(&mut text));
+            let lines: Vec<&str> = text.lines().collect();
+            println!("the server's log ends:\n{}", lines[lines.len().saturating_sub(LOG_LINES)..].join("\n"));
+        }
     }
 }
 

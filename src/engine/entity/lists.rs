@@ -79,7 +79,8 @@ pub struct QueryInfo {
     pub status_count: BTreeMap<String, usize>,
     /// PERSISTENT, PUSH or PULL.
     pub query_type: &'static str,
-    /// ERROR if it is in ERROR anywhere, PAUSED, RUNNING, or `RESTORING (3 of 10 rows)`, which counts as RUNNING.
+    /// ERROR if it is in ERROR anywhere, PAUSED, RUNNING; or `RESTORING (3 of 10 rows)` or `WAITING (reason)` while the
+    /// log takes no commits: both count as RUNNING.
     pub state: String,
     /// Why it is in ERROR; left out otherwise. Not among ksqlDB's members.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -240,6 +240,10 @@ impl TopicLog for KafkaLog {
         }
     }
 
+    fn trouble(&self) -> Option<String> {
+        self.cluster.is_away().then(|| "the Kafka cluster does not answer".to_owned())
+    }
+
     fn shows_groups(&self) -> bool {
         true
     }
