@@ -111,7 +111,7 @@ impl StreamJoin {
     }
 
     /// Hashes the keys of rows and finds all that they will look at.
-    fn begin(&mut self, mut given: Given) -> Option<Work> {
+    fn begin(&mut self, mut given: Given, out: &mut Output) -> Option<Work> {
         for side in [LEFT, RIGHT] {
             let layout = if side == LEFT { &self.layout.left } else { &self.layout.right };
             if let Some(keyed) = given.side(side).and_then(|input| layout.with_key(input)) {
@@ -131,6 +131,7 @@ impl StreamJoin {
             let of_side = self.store.table.keys(layout.key_columns(input), input.len());
             sides[side].rows = layout.codec.encode(input.rows.columns(), input.len());
             sides[side].places = self.place(side, input, &of_side);
+            out.late_rows += sides[side].places.iter().filter(|place| place.is_none()).count();
             keys[side] = Some(of_side);
         }
         for side in [LEFT, RIGHT] {
@@ -294,7 +295,7 @@ impl StreamJoin {
 impl Operator for StreamJoin {
     fn on_changes(&mut self, port: Port, input: ChangeBatch, out: &mut Output) -> Step {
         self.writer.begin();
-        self.work = self.begin(Given::of(port, input));
+        self.work = self.begin(Given::of(port, input), out);
         self.resume(out)
     }
 
@@ -304,7 +305,7 @@ impl Operator for StreamJoin {
 
     fn on_round(&mut self, round: Round, out: &mut Output) -> Step {
         self.writer.begin();
-        self.work = self.begin(Given::round(round));
+        self.work = self.begin(Given::round(round), out);
         self.resume(out)
     }
 

@@ -303,6 +303,14 @@ fn rows_of_a_hot_key_far_out_of_order_are_found_by_time() {
 }
 
 #[test]
+fn rows_that_nobody_can_find_any_more_are_counted() {
+    let mut join = operator(JoinKind::Inner, Meeting { before: 10, after: 10, grace: 0, waits: true });
+    let mut out = Output::default();
+    join.on_changes(Port(LEFT), batch("+ a 1 @100; + a 2 @80; + a 3 @79; + b 4 @0"), &mut out);
+    assert_eq!(out.late_rows, 2);
+}
+
+#[test]
 fn many_results_leave_in_batches_of_bounded_size() {
     let rows = |from: usize| (from..from + 200).map(|value| format!("+ a {value} @5")).collect::<Vec<_>>().join("; ");
     let mut run = Run::new(JoinKind::Inner, EAGER);
