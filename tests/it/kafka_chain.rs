@@ -123,11 +123,11 @@ impl Chain {
 
     /// Creates the chain unless it is there, and inserts without end.
     pub(crate) async fn live(&mut self, server: &ServerProcess) {
-        if !self.created {
-            if let Err(error) = self.create(server).await {
-                println!("not created yet: {error}");
-                return;
-            }
+        if !self.created
+            && let Err(error) = self.create(server).await
+        {
+            println!("not created yet: {error}");
+            return;
         }
         loop {
             self.insert(server).await;
