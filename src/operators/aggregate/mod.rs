@@ -489,6 +489,9 @@ impl Operator for Aggregate {
                 (StateKey::Group(start, key), value) => groups.push((start, key, value)),
                 (StateKey::StreamTime, Some(value)) => self.now = self.now.max(state_rows::read_value(value)?.0),
                 (StateKey::StreamTime, None) => {}
+                (StateKey::Shadowed(..), _) => {
+                    return Err(RestoreError("the state of sessions is not that of windows of one size".to_owned()));
+                }
             }
         }
         let columns = self

@@ -17,7 +17,7 @@ use crate::types::{ChangeBatch, EventTime, Op, Ops, RowMeta};
 
 use super::calls::{self, CallError, Calls, Entries};
 use super::results::{self, Bounds, LastRow, MAX_ROWS};
-use super::session_store::{Session, SessionStore, SessionWindows};
+use super::session_store::{Dirty, Session, SessionStore, SessionWindows};
 use super::state_rows::{self, RowWriter, StateKey};
 
 /// `GROUP BY` with `WINDOW SESSION`.
@@ -157,7 +157,7 @@ impl SessionAggregate {
             }
             let number = match joined[..] {
                 [] => {
-                    if let Some(hidden) = self.store.find(key, time, Some(time)) {
+                    if let Some(hidden) = self.store.find(key, time, time) {
                         self.finish(input, std::mem::take(&mut segment), out)?;
                         self.forget_hidden(input, row, hidden, out);
                     }
@@ -479,10 +479,10 @@ impl Operator for SessionAggregate {
         let times = std::mem::take(&mut self.gone_at);
         capture.state.extend(times.into_iter().map(|(slot, time)| state_rows::stream_time_row(slot, time)));
         let dirty = self.store.take_dirty();
-        let keys: Vec<GroupNumber> = dirty.iter().map(|(key, ..)| *key).collect();
+        let keys: Vec<GroupNumber> = dirty.iter().map(|dirty| dirty.key).collect();
         let encoded = self.store.table.encoded_keys(&keys);
         let mut writer = RowWriter::default();
-        for ((key, start, number), bytes) in dirty.into_iter().zip(encoded.iter()) {
+        for (Dirty { key, start, number, shadowed }, bytes) in dirty.into_iter().zip(encoded.iter()) {
             let slot = self.store.table.slot(key);
             match number {
                 None => writer.gone(slot, Some(start), bytes),
@@ -490,6 +490,14 @@ impl Operator for SessionAggregate {
                     state_rows::begin_value(EventTime(self.store.session(number).end), value);
                     self.calls.save(number, value);
                 }),
+            }
+            if let Some(shadowed) = shadowed {
+                let saved = shadowed.into_iter().map(|number| {
+                    let mut state = Vec::new();
+                    self.calls.save(number, &mut state);
+                    (self.store.session(number).end, state)
+                });
+                writer.shadowed(slot, start, bytes, &saved.collect::<Vec<_>>());
             }
         }
         writer.hand_over(capture);
@@ -505,33 +513,44 @@ impl Operator for SessionAggregate {
     }
 
     fn restore(&mut self, rows: Vec<StateRow>) -> Result<(), RestoreError> {
-        let mut sessions = Vec::with_capacity(rows.len());
+        let mut stored = Vec::with_capacity(rows.len());
         for row in &rows {
             match (state_rows::read_key(&row.key, true)?, &row.value) {
-                (StateKey::Group(start, key), value) => sessions.push((start, key, value)),
+                (StateKey::Group(start, key), Some(value)) => {
+                    let (end, state) = state_rows::read_value(value)?;
+                    stored.push((key, start, false, vec![(end.0, state)]));
+                }
+                (StateKey::Group(start, key), None) => stored.push((key, start, false, vec![])),
+                (StateKey::Shadowed(start, key), value) => {
+                    let sessions = value.as_deref().map_or(Ok(vec![]), state_rows::read_shadowed)?;
+                    stored.push((key, start, true, sessions));
+                }
                 (StateKey::StreamTime, Some(value)) => self.now = self.now.max(state_rows::read_value(value)?.0),
                 (StateKey::StreamTime, None) => {}
             }
         }
         let unreadable = |error: crate::types::NotARow| RestoreError(error.to_string());
-        let columns = self.store.table.decode_keys(sessions.iter().map(|(_, key, _)| *key)).map_err(unreadable)?;
-        let keys = self.store.table.keys(columns, sessions.len());
+        let columns = self.store.table.decode_keys(stored.iter().map(|(key, ..)| *key)).map_err(unreadable)?;
+        let keys = self.store.table.keys(columns, stored.len());
         let mut key_numbers = Vec::new();
         self.store.table.find_or_create(&keys, None, None, &mut key_numbers);
-        for ((start, _, value), key) in sessions.into_iter().zip(key_numbers) {
+        for ((_, start, is_shadowed, sessions), key) in stored.into_iter().zip(key_numbers) {
             self.store.note_key(key);
-            if let Some(before) = self.store.find(key, start, None) {
+            for before in self.store.put_back_before(key, start, is_shadowed) {
                 self.calls.clear(before);
                 self.store.remove(before);
             }
-            let Some(value) = value else { continue };
-            let (end, state) = state_rows::read_value(value)?;
-            let number = self.store.create(key, start, end.0);
-            self.calls.resize(self.store.bound());
-            self.calls.load(number, state).map_err(unreadable)?;
-            let session = self.store.session_mut(number);
-            session.is_known = true;
-            session.emitted = Some((start, end.0));
+            for (end, state) in sessions {
+                let number = self.store.create(key, start, end);
+                self.calls.resize(self.store.bound());
+                self.calls.load(number, state).map_err(unreadable)?;
+                let session = self.store.session_mut(number);
+                session.is_known = true;
+                session.emitted = Some((start, end));
+                if is_shadowed {
+                    self.store.note_shadowed(number);
+                }
+            }
         }
         self.store.forget_dirty();
         self.store.remove_empty_keys();

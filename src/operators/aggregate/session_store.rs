@@ -5,7 +5,7 @@
 //! has grown since it was put there is put back when its turn comes.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use crate::state::{GroupNumber, GroupTable};
 
@@ -78,8 +78,21 @@ pub(super) struct SessionStore {
     ends: BinaryHeap<Reverse<(i64, GroupNumber)>>,
     /// Key and start of sessions that changed since the last barrier.
     dirty: BTreeSet<(GroupNumber, i64)>,
+    /// By key and start, the sessions behind the one that ends last, as they were last written or put back.
+    shadowed: BTreeMap<(GroupNumber, i64), Vec<GroupNumber>>,
     /// Keys that may have no session left.
     empty_keys: BTreeSet<GroupNumber>,
+}
+
+/// Sessions of one key and start that changed.
+#[derive(Debug)]
+pub(super) struct Dirty {
+    pub(super) key: GroupNumber,
+    pub(super) start: i64,
+    /// The one that ends last, if there is one.
+    pub(super) number: Option<GroupNumber>,
+    /// The others, where there are some, or were.
+    pub(super) shadowed: Option<Vec<GroupNumber>>,
 }
 
 impl SessionStore {
@@ -92,6 +105,7 @@ impl SessionStore {
             of_key: Vec::new(),
             ends: BinaryHeap::new(),
             dirty: BTreeSet::new(),
+            shadowed: BTreeMap::new(),
             empty_keys: BTreeSet::new(),
         }
     }
@@ -202,17 +216,31 @@ impl SessionStore {
         self.free.push(number);
     }
 
-    /// The session of a key with these bounds, or with this start if `end` is not said.
-    pub(super) fn find(&self, key: GroupNumber, start: i64, end: Option<i64>) -> Option<GroupNumber> {
-        self.of_key
-            .get(key as usize)?
-            .iter()
-            .copied()
-            .filter(|number| {
-                let session = self.session(*number);
-                session.start == start && end.is_none_or(|end| session.end == end)
-            })
-            .max_by_key(|number| self.session(*number).end)
+    /// The session of a key with these bounds.
+    pub(super) fn find(&self, key: GroupNumber, start: i64, end: i64) -> Option<GroupNumber> {
+        self.beginning_at(key, start).find(|number| self.session(*number).end == end)
+    }
+
+    /// The sessions of a key that begin there.
+    fn beginning_at(&self, key: GroupNumber, start: i64) -> impl Iterator<Item = GroupNumber> {
+        let of_key = self.of_key.get(key as usize).into_iter().flatten().copied();
+        of_key.filter(move |number| self.session(*number).start == start)
+    }
+
+    /// The sessions that a row of stored state replaces: those that were put back from an earlier one of the same key.
+    pub(super) fn put_back_before(&mut self, key: GroupNumber, start: i64, is_shadowed: bool) -> Vec<GroupNumber> {
+        let shadowed = match is_shadowed {
+            true => self.shadowed.remove(&(key, start)),
+            false => self.shadowed.get(&(key, start)).cloned(),
+        };
+        let shadowed = shadowed.unwrap_or_default();
+        self.beginning_at(key, start).filter(|number| shadowed.contains(number) == is_shadowed).collect()
+    }
+
+    /// Notes that a session was put back as a shadowed one.
+    pub(super) fn note_shadowed(&mut self, number: GroupNumber) {
+        let Session { key, start, .. } = *self.session(number);
+        self.shadowed.entry((key, start)).or_default().push(number);
     }
 
     /// The sessions that are over at this stream time, by end, start and key. The caller removes them.
@@ -246,23 +274,33 @@ impl SessionStore {
         order.into_iter().map(|(_, number)| number).collect()
     }
 
-    /// Key and start of sessions that changed since the last call, and the session that is there now.
-    pub(super) fn take_dirty(&mut self) -> Vec<(GroupNumber, i64, Option<GroupNumber>)> {
+    /// The sessions that changed since the last call, and those that begin with them.
+    pub(super) fn take_dirty(&mut self) -> Vec<Dirty> {
         let dirty = std::mem::take(&mut self.dirty);
         let mut changed = Vec::with_capacity(dirty.len());
         for (key, start) in dirty {
-            let number = self.find(key, start, None);
-            if let Some(number) = number {
-                self.session_mut(number).is_dirty = false;
+            let mut sessions: Vec<GroupNumber> = self.beginning_at(key, start).collect();
+            sessions.sort_unstable_by_key(|number| Reverse(self.session(*number).end));
+            for number in &sessions {
+                self.session_mut(*number).is_dirty = false;
             }
-            changed.push((key, start, number));
+            let shadowed = if sessions.is_empty() { Vec::new() } else { sessions.split_off(1) };
+            let was_shadowed = match shadowed.is_empty() {
+                true => self.shadowed.remove(&(key, start)).is_some(),
+                false => self.shadowed.insert((key, start), shadowed.clone()).is_some(),
+            };
+            let is_told = was_shadowed || !shadowed.is_empty();
+            changed.push(Dirty { key, start, number: sessions.pop(), shadowed: is_told.then_some(shadowed) });
         }
         changed
     }
 
-    /// Forgets that sessions changed: they were put back.
+    /// Forgets that sessions changed: they were put back. More rows of theirs may come.
     pub(super) fn forget_dirty(&mut self) {
-        self.take_dirty();
+        for (key, start) in std::mem::take(&mut self.dirty) {
+            let sessions: Vec<GroupNumber> = self.beginning_at(key, start).collect();
+            sessions.into_iter().for_each(|number| self.session_mut(number).is_dirty = false);
+        }
     }
 
     /// Notes that the key was looked up: it goes if it has no session.

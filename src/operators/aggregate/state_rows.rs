@@ -3,9 +3,14 @@
 //! ```text
 //!   a group     key    01  [window start, 8 bytes]  key columns by RowCodec
 //!               value  01  event time (of a session: its end), 8 bytes  [prior results]  each aggregate's state
+//!   shadowed    key    02  session start, 8 bytes  key columns by RowCodec
+//!               value  01  for each session: its end, 8 bytes  length of what follows, 4 bytes  the rest of a group's value
 //!   stream time key    00
 //!               value  01  8 bytes
 //! ```
+//!
+//! Several sessions of a key may begin at one time, where those that end earlier are too old for most rows to join:
+//! the one that ends last is the group, the others are its shadowed ones.
 //!
 //! Times are big-endian with the sign bit flipped, so that keys compare as windows do. The stream time of a slot is
 //! written when groups of it go for good: a row that belongs to one of them is late, whatever its partition's own
@@ -22,6 +27,7 @@ use crate::types::{EventTime, RowCodec};
 const VERSION: u8 = 1;
 const TIME: u8 = 0;
 const GROUP: u8 = 1;
+const SHADOWED: u8 = 2;
 
 /// What the key of a row says.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,6 +36,8 @@ pub(in crate::operators) enum StateKey<'a> {
     StreamTime,
     /// A group: window start, key bytes.
     Group(i64, &'a [u8]),
+    /// The other sessions that begin there.
+    Shadowed(i64, &'a [u8]),
 }
 
 fn ordered(time: i64) -> [u8; 8] {
@@ -61,15 +69,30 @@ impl RowWriter {
         key: &[u8],
         value: impl FnOnce(&mut Vec<u8>),
     ) {
-        let key_end = self.key(start, key);
+        let key_end = self.key(GROUP, start, key);
         value(&mut self.data);
         self.rows.push((slot, key_end, Some(self.data.len())));
     }
 
     /// A group that is gone.
     pub(in crate::operators) fn gone(&mut self, slot: Slot, start: Option<i64>, key: &[u8]) {
-        let key_end = self.key(start, key);
+        let key_end = self.key(GROUP, start, key);
         self.rows.push((slot, key_end, None));
+    }
+
+    /// The shadowed sessions of a key and start, by end and state; there may be none any more.
+    pub(super) fn shadowed(&mut self, slot: Slot, start: i64, key: &[u8], sessions: &[(i64, Vec<u8>)]) {
+        let key_end = self.key(SHADOWED, Some(start), key);
+        if sessions.is_empty() {
+            return self.rows.push((slot, key_end, None));
+        }
+        self.data.push(VERSION);
+        for (end, state) in sessions {
+            self.data.extend(ordered(*end));
+            self.data.extend(u32::try_from(state.len()).expect("a state has fewer than 2^32 bytes").to_be_bytes());
+            self.data.extend_from_slice(state);
+        }
+        self.rows.push((slot, key_end, Some(self.data.len())));
     }
 
     /// Memory held, bytes.
@@ -77,8 +100,8 @@ impl RowWriter {
         self.data.capacity() + self.rows.capacity() * size_of::<(Slot, usize, Option<usize>)>()
     }
 
-    fn key(&mut self, start: Option<i64>, key: &[u8]) -> usize {
-        self.data.push(GROUP);
+    fn key(&mut self, kind: u8, start: Option<i64>, key: &[u8]) -> usize {
+        self.data.push(kind);
         self.data.extend(start.into_iter().flat_map(ordered));
         self.data.extend_from_slice(key);
         self.data.len()
@@ -169,7 +192,7 @@ pub(in crate::operators) fn whole_row<'a>(codec: &RowCodec, row: Option<&'a [u8]
 pub(in crate::operators) fn group_key<'a>(key: &'a [u8], what: &str) -> Result<&'a [u8], RestoreError> {
     match read_key(key, false)? {
         StateKey::Group(_, key) => Ok(key),
-        StateKey::StreamTime => Err(RestoreError(format!("not the key of a {what}"))),
+        StateKey::StreamTime | StateKey::Shadowed(..) => Err(RestoreError(format!("not the key of a {what}"))),
     }
 }
 
@@ -181,6 +204,9 @@ pub(in crate::operators) fn read_key(key: &[u8], windowed: bool) -> Result<State
             take_time(key).map(|(start, key)| StateKey::Group(start, key)).ok_or_else(|| damaged("key"))
         }
         [GROUP, key @ ..] => Ok(StateKey::Group(0, key)),
+        [SHADOWED, key @ ..] if windowed => {
+            take_time(key).map(|(start, key)| StateKey::Shadowed(start, key)).ok_or_else(|| damaged("key"))
+        }
         _ => Err(damaged("key")),
     }
 }
@@ -196,9 +222,27 @@ pub(in crate::operators) fn read_value(value: &[u8]) -> Result<(EventTime, &[u8]
     }
 }
 
+/// Reads the sessions of a shadowed row: end and state of each.
+pub(super) fn read_shadowed(value: &[u8]) -> Result<Vec<(i64, &[u8])>, RestoreError> {
+    let mut sessions = Vec::new();
+    let [VERSION, rest @ ..] = value else { return Err(damaged("shadowed sessions")) };
+    let mut rest = rest;
+    while !rest.is_empty() {
+        let session = take_time(rest).and_then(|(end, rest)| {
+            let (length, rest) = rest.split_first_chunk::<4>()?;
+            let (state, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+            Some((end, state, rest))
+        });
+        let (end, state, behind) = session.ok_or_else(|| damaged("shadowed sessions"))?;
+        sessions.push((end, state));
+        rest = behind;
+    }
+    Ok(sessions)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{RowWriter, StateKey, begin_value, read_key, read_value, stream_time_row};
+    use super::{RowWriter, StateKey, begin_value, read_key, read_shadowed, read_value, stream_time_row};
     use crate::operators::Capture;
     use crate::state::{Slot, StateRow};
     use crate::types::EventTime;
@@ -236,5 +280,23 @@ mod tests {
         assert_eq!(read_value(rows[0].value.as_deref().unwrap()), Ok((EventTime(12), &b"s"[..])));
         assert!(read_value(b"\x02").is_err());
         assert!(read_key(b"\x01short", true).is_err());
+    }
+
+    #[test]
+    fn shadowed_sessions_are_read_as_written() {
+        let mut writer = RowWriter::default();
+        writer.shadowed(Slot(1), 7, b"k", &[(9, b"state".to_vec()), (8, vec![])]);
+        writer.shadowed(Slot(1), 7, b"k", &[]);
+        let mut capture = Capture::default();
+        writer.hand_over(&mut capture);
+        let [some, none] = &capture.state[..] else { panic!("two rows") };
+        assert_eq!(&*some.key, b"\x02\x80\0\0\0\0\0\0\x07k");
+        assert_eq!(read_key(&some.key, true), Ok(StateKey::Shadowed(7, b"k")));
+        let value = some.value.as_deref().unwrap();
+        assert_eq!(value, b"\x01\x80\0\0\0\0\0\0\x09\0\0\0\x05state\x80\0\0\0\0\0\0\x08\0\0\0\0");
+        assert_eq!(read_shadowed(value), Ok(vec![(9, &b"state"[..]), (8, b"")]));
+        assert_eq!((&none.key, &none.value), (&some.key, &None));
+        assert!(read_shadowed(&value[..20]).is_err());
+        assert!(read_key(b"\x02short", true).is_err());
     }
 }

@@ -353,6 +353,18 @@ fn a_coalesced_session_in_the_place_of_an_old_one_deletes_its_result_when_it_gro
     check(Encoding::Changelog, &format!("{first}; - a 1 1 1 null [11,11] @11; + a 2 5 3 2 [11,17] @17"));
 }
 
+/// A session too old for late rows, and one that grows back to where it begins: both are put back after a restart.
+#[test]
+fn sessions_of_one_start_are_told_apart_after_a_restart() {
+    let mut run = Run::new(sessions(3, 0, Emission::Final));
+    run.rows("+ a 1 @9; + b 1 @12; + a 2 @11; + a 4 @9");
+    run.restart();
+    run.rows("+ b 1 @13; + b 1 @15");
+    run.restart();
+    run.rows("+ b 1 @18");
+    assert_eq!(run.out.join("; "), "+ a 1 1 1 null [9,9] @9; + a 2 6 4 2 [9,11] @11");
+}
+
 #[test]
 fn rows_from_before_1970_and_from_the_far_future_do_no_harm() {
     check(
