@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::client::Client;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
@@ -130,16 +129,6 @@ impl Cluster {
     /// True if the cluster did not answer last time.
     pub(super) fn is_away(&self) -> bool {
         self.is_away.load(Ordering::Relaxed)
-    }
-
-    /// The client for requests that have no function here.
-    pub(super) fn client(&self) -> &Client<Log> {
-        self.asker.client()
-    }
-
-    /// The client of administrators' requests.
-    pub(super) fn admin(&self) -> &AdminClient<Log> {
-        &self.admin
     }
 
     /// The name of an incarnation, if it is remembered.

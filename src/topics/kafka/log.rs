@@ -23,6 +23,9 @@ use crate::types::{Offset, Partition};
 
 /// How often the clients' own messages are served.
 const SERVE: Duration = Duration::from_millis(500);
+/// How long groups are written in one round, and in the last.
+const SHOWING: Duration = Duration::from_millis(500);
+const LAST_SHOWING: Duration = Duration::from_secs(2);
 /// How often it is asked where partitions end, and groups are written.
 const REFRESH: Duration = Duration::from_secs(2);
 /// How often topics that are read are looked at: a topic that somebody deleted, or made again, is noticed.
@@ -79,7 +82,7 @@ impl KafkaLog {
         let cluster = Cluster::connect(&settings)?;
         let background = Arc::new(Background::default());
         let reader = Reader::new(&cluster, &settings, &background);
-        let groups = Arc::new(Groups::default());
+        let groups = Arc::new(Groups::new(settings.clone()));
         let ended = Arc::new((Mutex::new(false), Condvar::new()));
         let keeper = std::thread::Builder::new()
             .name("kafka-keeper".to_owned())
@@ -312,7 +315,7 @@ fn keep(cluster: &Cluster, reader: &Reader, groups: &Groups, (ended, changed): &
             } else if refreshed.elapsed() >= REFRESH {
                 refreshed = Instant::now();
                 reader.refresh_ends();
-                groups.write(cluster);
+                groups.write(cluster, SHOWING);
             }
             if looked.elapsed() >= LOOK {
                 looked = Instant::now();
@@ -327,6 +330,6 @@ fn keep(cluster: &Cluster, reader: &Reader, groups: &Groups, (ended, changed): &
     drop(has_ended);
     // Where queries have come to rest.
     if !cluster.is_away() {
-        groups.write(cluster);
+        groups.write(cluster, LAST_SHOWING);
     }
 }

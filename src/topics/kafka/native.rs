@@ -1,6 +1,5 @@
 //! The few calls of librdkafka for which its safe wrapper has none: reading partitions in batches through queues of
-//! their own, topic ids, offsets of groups without members, and a commit that does not wait in steps of a tenth of a
-//! second.
+//! their own, topic ids, and a commit that does not wait in steps of a tenth of a second.
 //!
 //! Measured before it was written: a batch of messages costs the reading thread 60 ns a message, polling them one by
 //! one 241 ns. The wrapper's `commit_transaction` first polls for up to 100 ms whatever happens meanwhile; the call it
@@ -18,7 +17,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rdkafka::TopicPartitionList;
 use rdkafka::bindings as sys;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -321,80 +319,6 @@ unsafe fn described(topic: *const sys::rd_kafka_TopicDescription_t) -> Described
             error,
         }
     }
-}
-
-/// Writes the offsets of consumer groups that have no members, all at the same time; waits for the answers. Gives the
-/// places of the groups whose offsets were written, and one reason if there are others.
-pub(super) fn alter_group_offsets<C: ClientContext>(
-    client: &Client<C>,
-    groups: &[(&str, TopicPartitionList)],
-    timeout: Duration,
-) -> (Vec<usize>, Result<(), Refused>) {
-    let millis = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX);
-    let client = client.native_ptr();
-    let (mut written, mut refused) = (Vec::new(), Ok(()));
-    // SAFETY: names and lists live until the request, which copies them, is made. What is made here is destroyed here;
-    // the number that goes with a request is never followed as a pointer.
-    unsafe {
-        let queue = sys::rd_kafka_queue_new(client);
-        let mut asked = 0;
-        for (place, (name, offsets)) in groups.iter().enumerate() {
-            let Ok(name) = CString::new(*name) else { continue };
-            let mut request = sys::rd_kafka_AlterConsumerGroupOffsets_new(name.as_ptr(), offsets.ptr());
-            let options = sys::rd_kafka_AdminOptions_new(
-                client,
-                sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS,
-            );
-            let mut text = [0; 256];
-            sys::rd_kafka_AdminOptions_set_request_timeout(options, millis, text.as_mut_ptr(), text.len());
-            sys::rd_kafka_AdminOptions_set_opaque(options, ptr::without_provenance_mut(place));
-            sys::rd_kafka_AlterConsumerGroupOffsets(client, &raw mut request, 1, options, queue);
-            sys::rd_kafka_AdminOptions_destroy(options);
-            sys::rd_kafka_AlterConsumerGroupOffsets_destroy(request);
-            asked += 1;
-        }
-        for _ in 0..asked {
-            let event = sys::rd_kafka_queue_poll(queue, millis.saturating_add(1000));
-            if event.is_null() {
-                refused = Refused::check(RDKafkaErrorCode::OperationTimedOut);
-                break;
-            }
-            match altered(event) {
-                Ok(()) => written.push(sys::rd_kafka_event_opaque(event).addr()),
-                Err(reason) => refused = Err(reason),
-            }
-            sys::rd_kafka_event_destroy(event);
-        }
-        sys::rd_kafka_queue_destroy(queue);
-    }
-    (written, refused)
-}
-
-/// # Safety
-/// The event is not destroyed yet.
-unsafe fn altered(event: *mut sys::rd_kafka_event_t) -> Result<(), Refused> {
-    // SAFETY: the caller's word; what is read belongs to the event.
-    unsafe {
-        Refused::check(sys::rd_kafka_event_error(event).into())?;
-        let mut count = 0;
-        let result = sys::rd_kafka_event_AlterConsumerGroupOffsets_result(event);
-        if result.is_null() {
-            return Err(Refused::plain("an answer of another kind"));
-        }
-        let groups = sys::rd_kafka_AlterConsumerGroupOffsets_result_groups(result, &raw mut count);
-        for nth in 0..count {
-            let group = *groups.add(nth);
-            let error = sys::rd_kafka_group_result_error(group);
-            if !error.is_null() {
-                Refused::check(sys::rd_kafka_error_code(error).into())?;
-            }
-            let Some(partitions) = sys::rd_kafka_group_result_partitions(group).as_ref() else { continue };
-            for place in 0..usize::try_from(partitions.cnt).unwrap_or(0) {
-                Refused::check((*partitions.elems.add(place)).err.into())?;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Commits or aborts the open transaction; waits for the answer or `timeout`. Records are sent first, without

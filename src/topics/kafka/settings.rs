@@ -121,6 +121,17 @@ impl KafkaSettings {
         (config, instance.to_owned())
     }
 
+    /// For a client that writes offsets of a group without being its member.
+    pub(super) fn visitor(&self, group: &str) -> ClientConfig {
+        let mut config = self.common();
+        config.set("enable.auto.commit", "false").set("statistics.interval.ms", "0");
+        let mut config =
+            self.finish(config, &[NOT_OF_CONSUMERS, &["group.", "session.", "heartbeat.", "max.poll."]].concat());
+        // How long it looks for the group's coordinator.
+        config.set("group.id", group).set("session.timeout.ms", "6000");
+        config
+    }
+
     /// For the client that only asks.
     pub(super) fn asker(&self) -> ClientConfig {
         self.consumer()
