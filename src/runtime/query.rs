@@ -230,6 +230,10 @@ impl Query {
         if !control.open || control.closing.is_some() || control.committing.is_some() || control.restart_at.is_some() {
             return;
         }
+        // What is behind durable offsets cannot be made again: no more of it than one epoch is kept.
+        if control.delivery.guarantee == Guarantee::AtMostOnce && !control.outbox.is_empty() {
+            return;
+        }
         let Some(pipeline) = &control.pipeline else { return };
         let now = self.env.scheduler.now();
         // Where output has left already nobody waits for the epoch, unless the query is to come to rest.
