@@ -88,6 +88,16 @@ impl Refused {
         )
     }
 
+    /// True if a topic is to blame.
+    pub(super) fn is_of_topic(&self) -> bool {
+        matches!(
+            self.code,
+            RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::TopicAuthorizationFailed
+        )
+    }
+
     /// As the room tells it.
     pub(super) fn told(self, action: &'static str) -> TopicError {
         match self.code {

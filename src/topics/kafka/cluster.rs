@@ -19,6 +19,7 @@ use rdkafka::{Offset as At, TopicPartitionList};
 use super::client::{Log, Refused, wait_for};
 use super::native::{Described, describe_topics};
 use super::numbers::{Counted, Numbers};
+use super::rights::Rights;
 use super::settings::KafkaSettings;
 use crate::topics::{CleanupPolicy, OffsetRange, TopicConfig, TopicError, TopicId, TopicInfo, check_topic_name};
 use crate::types::{Offset, Partition};
@@ -47,9 +48,10 @@ pub(super) struct Cluster {
     max_record_bytes: usize,
     // changing
     is_away: AtomicBool,
-    /// A committer of this process was fenced: another server has the service, or a transaction was open for too long.
+    /// A committer of this process was fenced for good: another server has the service.
     pub(super) is_fenced: Arc<AtomicBool>,
     pub(super) numbers: Arc<Numbers>,
+    pub(super) rights: Rights,
     known: Mutex<Known>,
     /// Where partitions end at least: behind what was committed here. A commit is answered before the markers that make
     /// it readable are written.
@@ -86,6 +88,7 @@ impl Cluster {
             is_away: AtomicBool::new(false),
             is_fenced: Arc::default(),
             numbers,
+            rights: Rights::default(),
             known: Mutex::default(),
             ends: Mutex::default(),
             #[cfg(test)]

@@ -2,12 +2,15 @@
 //!
 //! What waits goes into one Kafka transaction, in the order of the calls: transactions per second are what is scarce
 //! (`docs/decisions/0003-what-a-real-broker-does.md`). If one part is refused (its topic is gone, a record is too large)
-//! the transaction is aborted, that part is answered, and the rest is sent again without it.
+//! the transaction is aborted, that part is answered, and the rest is sent again without it. Brokers that refuse a
+//! partition before they have taken any shut the producer out and name nobody: then each part goes alone.
 //!
 //! Invariants:
 //! - every transaction handed over is answered once, also when the committer goes away;
 //! - after an unknown outcome nothing new is begun before the old transaction is decided;
-//! - fenced once, fenced for good; the id is never taken back.
+//! - an id that brokers shut out is taken again only by the owner of the service ([`super::rights`]), who asks before and
+//!   after; for anybody else fenced once is fenced for good;
+//! - a commit that was asked for and not answered is never sent again: it counts as unknown.
 //!
 //! Output that is to be readable at once goes past all that, through [`Sender`].
 
@@ -18,7 +21,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 
 use super::client::Refused;
@@ -83,21 +86,19 @@ impl KafkaCommitter {
     /// # Errors
     /// The cluster does not answer in time, or refuses.
     pub(super) fn open(cluster: &Arc<Cluster>, settings: &KafkaSettings, id: &str) -> Result<Self, TopicError> {
-        let told = |error: Refused| error.told("open a committer");
-        let producer: ThreadedProducer<Deliveries> = settings
-            .producer(Some(id))
-            .create_with_context(Deliveries::new(Counted::new(&cluster.numbers)))
-            .map_err(|error| told(error.into()))?;
-        producer.init_transactions(settings.request_timeout).map_err(|error| told(error.into()))?;
+        let claim = cluster.rights.open(id);
+        let producer = producer(cluster, settings, id)?;
         let queue = Arc::new(Queue::new(settings.queue_bytes));
         let is_fenced = Arc::new(AtomicBool::new(false));
         let mut work = Work {
-            producer,
             cluster: Arc::clone(cluster),
-            max_record_bytes: settings.max_record_bytes,
-            patience: settings.commit_timeout,
+            settings: settings.clone(),
+            id: id.to_owned(),
+            claim,
+            producer,
             left: Left::Nothing,
             left_ends: vec![],
+            is_shut_out: false,
             is_fenced: Arc::clone(&is_fenced),
         };
         let waiting = Arc::clone(&queue);
@@ -209,7 +210,12 @@ enum Ended {
     Refused(Vec<(usize, TopicError)>),
     /// Not done.
     Aborted(TopicError),
-    Fenced,
+    /// Brokers shut the producer out, perhaps after they committed, if they were asked to; or refused a topic of nobody knows
+    /// whom.
+    ShutOut {
+        asked_to_commit: bool,
+        refused: Refused,
+    },
     Unknown(String),
 }
 
@@ -219,7 +225,7 @@ impl Ended {
             Self::Committed(_) => numbers::Ended::Committed,
             Self::Refused(_) => numbers::Ended::Refused,
             Self::Aborted(_) => numbers::Ended::Aborted,
-            Self::Fenced => numbers::Ended::Fenced,
+            Self::ShutOut { .. } => numbers::Ended::Fenced,
             Self::Unknown(_) => numbers::Ended::Unknown,
         }
     }
@@ -228,14 +234,19 @@ impl Ended {
 /// The thread's part.
 struct Work {
     // fixed
-    producer: ThreadedProducer<Deliveries>,
     cluster: Arc<Cluster>,
-    max_record_bytes: usize,
-    patience: Duration,
+    settings: KafkaSettings,
+    id: String,
+    /// Which of those that opened the id this is.
+    claim: u64,
     // changing
+    producer: ThreadedProducer<Deliveries>,
     left: Left,
     /// Where the partitions end behind a commit that was not answered.
     left_ends: Vec<(String, Partition, Offset)>,
+    /// Brokers take nothing from the producer any more.
+    is_shut_out: bool,
+    /// And rightly so: another owns the id. For good.
     is_fenced: Arc<AtomicBool>,
 }
 
@@ -244,34 +255,58 @@ impl Work {
         self.is_fenced.load(Ordering::SeqCst)
     }
 
+    /// True if something was left open, or there is no producer to be used.
+    fn is_unsettled(&self) -> bool {
+        !self.is_fenced() && (self.is_shut_out || self.left != Left::Nothing)
+    }
+
+    /// Commits jobs: together, and each alone if brokers refuse a topic and do not say whose.
     fn run(&mut self, jobs: Vec<Job>) {
-        let mut jobs = jobs;
-        if !self.is_fenced()
-            && let Err(error) = self.settle()
-        {
-            return answer(jobs, &CommitOutcome::Aborted(error));
+        let Some((mut jobs, _)) = self.together(jobs) else { return };
+        for entry in jobs.iter().flat_map(|job| &job.transaction.records) {
+            self.cluster.doubt(&entry.topic);
         }
+        // Most often one of the topics is gone, and that can be seen.
+        let all = jobs.len();
+        jobs = self.fitting(jobs);
+        if jobs.len() < all {
+            let Some((rest, _)) = self.together(jobs) else { return };
+            jobs = rest;
+        }
+        for job in jobs {
+            if self.is_unsettled() {
+                // Nobody waits for the cluster once for each job.
+                let (action, reason) = ("commit", "an earlier transaction is not decided yet".to_owned());
+                answer(vec![job], &CommitOutcome::Aborted(TopicError::Unavailable { action, reason }));
+            } else if let Some((jobs, refused)) = self.together(vec![job]) {
+                let error = self.of_topic(&refused, &jobs).unwrap_or_else(|| refused.told("commit"));
+                answer(jobs, &CommitOutcome::Aborted(error));
+            }
+        }
+    }
+
+    /// Commits jobs in one transaction, without those that are refused. Gives back, unanswered, what was definitely not
+    /// committed because brokers shut the producer out, and why; there is a new producer then.
+    fn together(&mut self, jobs: Vec<Job>) -> Option<(Vec<Job>, Refused)> {
+        let mut jobs = jobs;
         loop {
+            if let Err(error) = self.settle() {
+                answer(jobs, &CommitOutcome::Aborted(error));
+                return None;
+            }
             if self.is_fenced() {
-                return answer(jobs, &CommitOutcome::Fenced);
+                answer(jobs, &CommitOutcome::Fenced);
+                return None;
             }
-            let mut fit = Vec::with_capacity(jobs.len());
-            for job in jobs {
-                match check(&self.cluster, self.max_record_bytes, &job.transaction) {
-                    Ok(()) => fit.push(job),
-                    Err(error) => (job.done)(CommitOutcome::Aborted(error)),
-                }
-            }
-            jobs = fit;
+            jobs = self.fitting(jobs);
             if jobs.is_empty() {
-                return;
+                return None;
             }
             let ended = self.attempt(&jobs);
             self.cluster.numbers.ended(ended.counted());
             match ended {
-                Ended::Committed(offsets) => return committed(jobs, offsets),
-                Ended::Refused(refused) => {
-                    let mut refused = refused;
+                Ended::Committed(offsets) => committed(jobs, offsets),
+                Ended::Refused(mut refused) => {
                     let mut rest = Vec::with_capacity(jobs.len());
                     for (place, job) in jobs.into_iter().enumerate() {
                         match refused.iter().position(|(at, _)| *at == place) {
@@ -280,19 +315,73 @@ impl Work {
                         }
                     }
                     jobs = rest;
+                    continue;
                 }
-                Ended::Aborted(error) => return answer(jobs, &CommitOutcome::Aborted(error)),
-                Ended::Fenced => self.is_fenced.store(true, Ordering::SeqCst),
-                Ended::Unknown(reason) => return answer(jobs, &CommitOutcome::Unknown(reason)),
+                Ended::Aborted(error) => answer(jobs, &CommitOutcome::Aborted(error)),
+                Ended::ShutOut { asked_to_commit, refused } => match self.settle() {
+                    _ if self.is_fenced() => answer(jobs, &CommitOutcome::Fenced),
+                    // Whoever asked to commit has to look what became of it.
+                    _ if asked_to_commit => answer(jobs, &CommitOutcome::Unknown(refused.text)),
+                    Ok(()) => return Some((jobs, refused)),
+                    Err(error) => answer(jobs, &CommitOutcome::Aborted(error)),
+                },
+                Ended::Unknown(reason) => answer(jobs, &CommitOutcome::Unknown(reason)),
             }
+            return None;
         }
     }
 
-    /// Ends what was left open.
+    /// The jobs that can be sent, as far as that is known; the others are answered.
+    fn fitting(&self, jobs: Vec<Job>) -> Vec<Job> {
+        let mut fit = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            match check(&self.cluster, self.settings.max_record_bytes, &job.transaction) {
+                Ok(()) => fit.push(job),
+                Err(error) => (job.done)(CommitOutcome::Aborted(error)),
+            }
+        }
+        fit
+    }
+
+    /// What a refused transaction means if a topic of these jobs is to blame: the one that brokers name.
+    fn of_topic(&self, refused: &Refused, jobs: &[Job]) -> Option<TopicError> {
+        let topics = || jobs.iter().flat_map(|job| &job.transaction.records).map(|entry| entry.topic.as_str());
+        let named = topics().find(|topic| refused.text.contains(&format!("\"{topic}\"")));
+        refusal(&self.cluster, refused.code, named.or_else(|| topics().next())?)
+    }
+
+    /// Ends what was left open, and takes the id again if brokers shut the producer out. Nothing is open then.
     fn settle(&mut self) -> Result<(), TopicError> {
-        if self.left == Left::Nothing {
+        if self.is_fenced() {
             return Ok(());
         }
+        if !self.is_shut_out && self.left != Left::Nothing {
+            self.decide()?;
+        }
+        if self.is_shut_out { self.take_again() } else { Ok(()) }
+    }
+
+    /// Makes another producer under the id, if it is still this server's. What was open is decided then.
+    fn take_again(&mut self) -> Result<(), TopicError> {
+        if self.cluster.rights.are_left(&self.id, self.claim)? {
+            let producer = producer(&self.cluster, &self.settings, &self.id)?;
+            // Another may have become the owner before that. It finds itself shut out, and takes the id again.
+            if self.cluster.rights.are_left(&self.id, self.claim)? {
+                tracing::info!(id = self.id, "this server still owns its service, and has taken its id again");
+                (self.producer, self.is_shut_out, self.left) = (producer, false, Left::Nothing);
+                self.left_ends.clear();
+                return Ok(());
+            }
+        }
+        tracing::error!(id = self.id, "the brokers took this server's right to commit away");
+        self.is_fenced.store(true, Ordering::SeqCst);
+        self.cluster.is_fenced.store(true, Ordering::Release);
+        self.left = Left::Nothing;
+        Ok(())
+    }
+
+    /// Ends the transaction that was left open.
+    fn decide(&mut self) -> Result<(), TopicError> {
         let was = self.left;
         let ended = match was {
             Left::ToCommit => self.end(true),
@@ -306,12 +395,12 @@ impl Work {
             }
             Ok(()) => Ok(()),
             Err(refused) if refused.is_fatal || refused.is_fenced() => {
-                self.fenced(&refused);
+                self.shut_out(&refused);
                 Ok(())
             }
             Err(refused) if refused.requires_abort && self.left == Left::ToCommit => {
                 self.left = Left::ToAbort;
-                self.settle()
+                self.decide()
             }
             Err(refused) => {
                 self.left_ends = ends;
@@ -323,7 +412,7 @@ impl Work {
     /// Commits or aborts, again and again while that may help; remembers what is left open.
     fn end(&mut self, commits: bool) -> Result<(), Refused> {
         self.left = if commits { Left::ToCommit } else { Left::ToAbort };
-        let deadline = Instant::now() + self.patience;
+        let deadline = Instant::now() + self.settings.commit_timeout;
         loop {
             match end_transaction(&self.producer, commits, TRY) {
                 Ok(()) => {
@@ -337,11 +426,9 @@ impl Work {
         }
     }
 
-    fn fenced(&mut self, refused: &Refused) {
-        tracing::error!(reason = refused.text, "the broker took this server's right to commit away");
-        self.is_fenced.store(true, Ordering::SeqCst);
-        self.cluster.is_fenced.store(true, Ordering::Release);
-        self.left = Left::Nothing;
+    fn shut_out(&mut self, refused: &Refused) {
+        tracing::warn!(id = self.id, reason = refused.text, "brokers shut a producer of this server out");
+        self.is_shut_out = true;
     }
 
     /// Sends the jobs in one transaction.
@@ -354,8 +441,8 @@ impl Work {
         if let Err(error) = self.producer.begin_transaction() {
             let refused = Refused::from(error);
             if refused.is_fatal || refused.is_fenced() {
-                self.fenced(&refused);
-                return Ended::Fenced;
+                self.shut_out(&refused);
+                return Ended::ShutOut { asked_to_commit: false, refused };
             }
             return self.give_up(refused, jobs);
         }
@@ -382,8 +469,8 @@ impl Work {
                 Ended::Committed(offsets)
             }
             Err(refused) if refused.is_fatal || refused.is_fenced() => {
-                self.fenced(&refused);
-                Ended::Fenced
+                self.shut_out(&refused);
+                Ended::ShutOut { asked_to_commit: true, refused }
             }
             Err(refused) if refused.is_retriable && !refused.requires_abort => {
                 self.left_ends = ends_of(jobs, &self.producer.context().take().offsets);
@@ -427,13 +514,14 @@ impl Work {
     fn give_up(&mut self, refused: Refused, jobs: &[Job]) -> Ended {
         let aborted = self.end(false);
         let Reports { failed, .. } = self.producer.context().take();
-        if let Err(error) = aborted {
-            if error.is_fatal || error.is_fenced() {
-                self.fenced(&error);
-                return Ended::Fenced;
+        match aborted {
+            Ok(()) => {}
+            Err(error) if error.is_fatal || error.is_fenced() => {
+                tracing::warn!(reason = refused.text, "brokers refused a transaction");
+                self.shut_out(&error);
             }
             // Settled before the next transaction begins.
-            tracing::warn!(reason = error.text, "a transaction could not be aborted yet");
+            Err(error) => tracing::warn!(reason = error.text, "a transaction could not be aborted yet"),
         }
         let mut guilty: Vec<(usize, TopicError)> = Vec::new();
         for (entry, code) in failed {
@@ -448,7 +536,11 @@ impl Work {
             let Some(error) = refusal(&self.cluster, code, topic) else { continue };
             guilty.push((job, error));
         }
-        if guilty.is_empty() { Ended::Aborted(refused.told("commit")) } else { Ended::Refused(guilty) }
+        match guilty.is_empty() {
+            true if self.is_shut_out || refused.is_of_topic() => Ended::ShutOut { asked_to_commit: false, refused },
+            true => Ended::Aborted(refused.told("commit")),
+            false => Ended::Refused(guilty),
+        }
     }
 
     /// The fault that a test has planned.
@@ -465,9 +557,26 @@ impl Work {
         Some(match fault {
             Fault::Abort => Ended::Aborted(TopicError::Storage { action: "commit", reason: injected() }),
             Fault::UnknownApplied | Fault::UnknownLost => Ended::Unknown(injected()),
-            Fault::Fence => Ended::Fenced,
+            Fault::Fence => {
+                self.is_shut_out = true;
+                Ended::ShutOut { asked_to_commit: false, refused: Refused::plain("injected fault") }
+            }
         })
     }
+}
+
+/// A producer that has taken over the id.
+fn producer(
+    cluster: &Arc<Cluster>,
+    settings: &KafkaSettings,
+    id: &str,
+) -> Result<ThreadedProducer<Deliveries>, TopicError> {
+    let told = |error: KafkaError| Refused::from(error).told("open a committer");
+    let deliveries = Deliveries::new(Counted::new(&cluster.numbers));
+    let producer: ThreadedProducer<Deliveries> =
+        settings.producer(Some(id)).create_with_context(deliveries).map_err(told)?;
+    producer.init_transactions(settings.request_timeout).map_err(told)?;
+    Ok(producer)
 }
 
 /// Refuses what cannot be sent, as far as that is known here.

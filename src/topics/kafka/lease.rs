@@ -21,8 +21,8 @@
 //! The lease keeps servers from fighting; exactly once does not rest on it, but on the transactional ids that an owner
 //! takes over.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -33,6 +33,7 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use serde::{Deserialize, Serialize};
 
 use super::client::{Refused, log_line};
+use super::rights::OwnsService;
 use super::settings::KafkaSettings;
 use crate::topics::{Claim, OnOwnership, Ownership, TopicError};
 
@@ -50,6 +51,10 @@ pub(super) type Take = Box<dyn FnMut() -> Result<(), TopicError> + Send>;
 
 /// A server's claim, kept until dropped.
 pub(super) struct Lease {
+    /// Gone once the lease is.
+    consumer: Weak<BaseConsumer<Seat>>,
+    topic: String,
+    life: String,
     ended: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -70,9 +75,16 @@ impl Lease {
         let group = format!("_thalweg-{}-owner", settings.service_id);
         let (config, instance) = settings.member(&group, &claim.instance);
         let refused = |error: KafkaError| Refused::from(error).told("ask for the service");
-        let consumer: BaseConsumer<Seat> = config.create_with_context(Seat::default()).map_err(refused)?;
+        let consumer: Arc<BaseConsumer<Seat>> = Arc::new(config.create_with_context(Seat::default()).map_err(refused)?);
         consumer.subscribe(&[&claim.topic]).map_err(refused)?;
         let life = format!("{:016x}", fastrand::u64(..));
+        let mut lease = Self {
+            consumer: Arc::downgrade(&consumer),
+            topic: claim.topic.clone(),
+            life: life.clone(),
+            ended: Arc::new(AtomicBool::new(false)),
+            thread: None,
+        };
         let mut member = Member {
             consumer,
             group,
@@ -85,13 +97,25 @@ impl Lease {
             looked: None,
             doubts: 0,
         };
-        let ended = Arc::new(AtomicBool::new(false));
-        let until = Arc::clone(&ended);
+        let until = Arc::clone(&lease.ended);
         let thread = std::thread::Builder::new()
             .name("kafka-lease".to_owned())
             .spawn(move || member.stay(&until))
             .map_err(|error| TopicError::storage("start a thread", &error))?;
-        Ok(Self { ended, thread: Some(thread) })
+        lease.thread = Some(thread);
+        Ok(lease)
+    }
+
+    /// Asks the group whether this server is the last that owned the service: nobody has written for it since.
+    pub(super) fn owns(&self) -> OwnsService {
+        let (consumer, topic, life) = (Weak::clone(&self.consumer), self.topic.clone(), self.life.clone());
+        Box::new(move || {
+            let Some(consumer) = consumer.upgrade() else { return Ok(false) };
+            let last = owner(&consumer, &topic).map_err(|refused| refused.told("ask who owns the service"))?;
+            // The owner's record is there. Who does not see it does not know.
+            let unseen = || Refused::plain("the group does not show its owner").told("ask who owns the service");
+            last.map(|record| record.life == life).ok_or_else(unseen)
+        })
     }
 }
 
@@ -163,7 +187,7 @@ struct Record {
 /// The thread's part.
 struct Member {
     // fixed
-    consumer: BaseConsumer<Seat>,
+    consumer: Arc<BaseConsumer<Seat>>,
     group: String,
     topic: String,
     /// This server's.
@@ -228,7 +252,7 @@ impl Member {
         if self.state == Ownership::Owned && self.is_fenced.load(Ordering::Acquire) {
             // Who knows more says so.
             let other = self.read()?.filter(|record| record.life != self.record.life);
-            let late = "a transaction was open for too long, and the broker took the right to commit away".to_owned();
+            let late = "the brokers took this server's right to commit away".to_owned();
             return Ok(Ownership::Lost { reason: other.map_or(late, |record| owned_by(Some(record))) });
         }
         let Seated { holds, losses } = *self.consumer.context().0.lock();
@@ -280,11 +304,7 @@ impl Member {
 
     /// Who said last that it is the owner.
     fn read(&self) -> Result<Option<Record>, Refused> {
-        let mut list = TopicPartitionList::new();
-        list.add_partition(&self.topic, 0);
-        let found = self.consumer.committed_offsets(list, ANSWER)?;
-        let record = found.elements().first().and_then(|element| serde_json::from_str(element.metadata()).ok());
-        Ok(record)
+        owner(&self.consumer, &self.topic)
     }
 
     /// Leaves the group; when this returns, another has the place, as far as that could be reached.
@@ -309,6 +329,15 @@ impl Member {
         }
         tracing::warn!("the lease on the service could not be given back; it ends by itself after session.timeout.ms");
     }
+}
+
+/// Who said last that it is the owner.
+fn owner(consumer: &BaseConsumer<Seat>, topic: &str) -> Result<Option<Record>, Refused> {
+    let mut list = TopicPartitionList::new();
+    list.add_partition(topic, 0);
+    let found = consumer.committed_offsets(list, ANSWER)?;
+    let record = found.elements().first().and_then(|element| serde_json::from_str(element.metadata()).ok());
+    Ok(record)
 }
 
 fn owned_by(record: Option<Record>) -> String {

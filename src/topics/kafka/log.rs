@@ -221,6 +221,7 @@ impl TopicLog for KafkaLog {
             told(ownership);
         });
         let lease = Lease::ask(&self.settings, claim, take, told, Arc::clone(&self.cluster.is_fenced))?;
+        self.cluster.rights.owned_if(lease.owns());
         *self.lease.lock() = Some(lease);
         Ok(())
     }

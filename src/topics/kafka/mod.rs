@@ -28,6 +28,7 @@ mod native;
 mod numbers;
 mod reader;
 mod record_time;
+mod rights;
 mod sender;
 mod settings;
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod lease;
 pub(crate) use self::administrator::Administrator;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
@@ -21,7 +22,7 @@ use super::numbers::Counted;
 use super::{KafkaLog, KafkaSettings, record_time};
 use crate::topics::conformance::{self, MAX_RECORD_BYTES, Subject};
 use crate::topics::memory::Fault;
-use crate::topics::{OffsetRange, ReaderGroup, TopicConfig, TopicError, TopicLog, Transaction};
+use crate::topics::{Committer, OffsetRange, ReaderGroup, TopicConfig, TopicError, TopicLog, Transaction};
 use crate::types::{Offset, Partition};
 
 /// Topics of one test on the broker; they go when the test is over.
@@ -249,4 +250,44 @@ fn the_end_of_a_partition_becomes_known_without_asking_for_it() {
     }
     let told = log.kafka_metrics().unwrap();
     assert!(told.answers && told.transactions.contains(&("committed", 0)));
+}
+
+/// What others do with an id of `broker`: they take it over.
+fn take_over(broker: &Broker, id: &str) {
+    let others = KafkaLog::open(KafkaSettings { service_id: broker.name("others"), ..broker.settings.clone() });
+    drop(others.unwrap().committer(id).unwrap());
+}
+
+#[test]
+fn an_owner_takes_an_id_again_that_brokers_shut_out() {
+    let Some(broker) = Broker::new() else { return };
+    let log = &broker.log;
+    let (name, id) = (broker.name("t"), broker.name("q"));
+    log.create_topic(&name, &TopicConfig::default()).unwrap();
+    let owns = Arc::new(AtomicBool::new(true));
+    let asked = Arc::clone(&owns);
+    log.cluster().rights.owned_if(Box::new(move || Ok(asked.load(Ordering::SeqCst))));
+    let committer = log.committer(&id).unwrap();
+    let commit_of = |committer: &dyn Committer, text: &str| {
+        let transaction = conformance::transaction(&[(name.as_str(), 0, text)]);
+        conformance::told(conformance::outcome(|done| committer.commit(transaction, done)))
+    };
+    let commit = |text: &str| commit_of(&*committer, text);
+    assert_eq!(commit("a=1"), "committed 0");
+    take_over(&broker, &id);
+    // It may have been done: the brokers were asked to commit.
+    assert_eq!(commit("b=2"), "unknown");
+    let answer = commit("c=3");
+    assert!(answer.starts_with("committed"), "{answer}");
+    assert_eq!(log.trouble(), None);
+    let texts = conformance::read_from(&**log, &name, 0, 0).unwrap();
+    assert!(texts.starts_with("0:a=1 ") && texts.ends_with("c=3") && !texts.contains("b=2"), "{texts}");
+    // A committer that another one of this process has followed takes nothing again.
+    let next = log.committer(&id).unwrap();
+    assert_eq!(commit("d=4"), "fenced");
+    drop(next);
+    let committer = log.committer(&id).unwrap();
+    owns.store(false, Ordering::SeqCst);
+    take_over(&broker, &id);
+    assert_eq!(commit_of(&*committer, "e=5"), "fenced");
 }

@@ -111,4 +111,38 @@ impl Administrator {
             is_done
         }
     }
+
+    /// Whether brokers know of rights on a topic: they hear of changes after these were answered.
+    pub(crate) fn shows_rights(&self, topic: &str) -> bool {
+        let name = CString::new(topic).unwrap();
+        let client = self.admin.inner().native_ptr();
+        let mut text = [0; 256];
+        // SAFETY: all texts live to the end; what is made here is destroyed here, the event last.
+        unsafe {
+            let queue = sys::rd_kafka_queue_new(client);
+            let filter = sys::rd_kafka_AclBindingFilter_new(
+                sys::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC,
+                name.as_ptr(),
+                sys::rd_kafka_ResourcePatternType_t::RD_KAFKA_RESOURCE_PATTERN_LITERAL,
+                ptr::null(),
+                ptr::null(),
+                sys::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_WRITE,
+                sys::rd_kafka_AclPermissionType_t::RD_KAFKA_ACL_PERMISSION_TYPE_DENY,
+                text.as_mut_ptr(),
+                text.len(),
+            );
+            sys::rd_kafka_DescribeAcls(client, filter, ptr::null(), queue);
+            let event = sys::rd_kafka_queue_poll(queue, 10_000);
+            sys::rd_kafka_AclBinding_destroy(filter);
+            assert!(!event.is_null(), "the cluster answers");
+            let mut count = 0;
+            let told = sys::rd_kafka_event_DescribeAcls_result(event);
+            if !told.is_null() {
+                sys::rd_kafka_DescribeAcls_result_acls(told, &raw mut count);
+            }
+            sys::rd_kafka_event_destroy(event);
+            sys::rd_kafka_queue_destroy(queue);
+            count > 0
+        }
+    }
 }
